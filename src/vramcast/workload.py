@@ -1,0 +1,245 @@
+"""The `Workload`: what is run. The same fields as command-line options, as a TOML file and in Python.
+
+A workload is immutable and checked when it is made: an illegal value or two fields that exclude each other
+are refused with a message that names both. Nothing here knows a model or a card.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from vramcast.errors import UnknownNameError, WorkloadError
+
+Mode = Literal["train", "infer"]
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "amp-fp16", "amp-bf16"]
+Optimizer = Literal[
+    "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "asgd", "rprop",
+    "adafactor", "lion", "muon", "adam8bit", "adamw8bit", "lion8bit",
+]  # fmt: skip
+OptimizerLoop = Literal["default", "foreach", "fused", "for-loop"]
+ZeroGrad = Literal["start", "before-backward", "after-step"]
+Phases = Literal["step", "run"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
+
+LARGEST_COUNT = 10**12
+"""Batches and sizes beyond this are typing errors; below it the forecast answers, if only with "does not fit"."""
+
+_FUSED = {"sgd", "momentum", "nesterov", "adam", "adamw", "adagrad"}
+"""torch 2.13, `torch/optim`: the optimizers with a `fused=` argument."""
+_LOOP_ONLY = {"muon", "lion", "adam8bit", "adamw8bit", "lion8bit"}
+"""No `foreach=` argument: Muon (torch 2.13), and optimizers from outside torch, which loop over tensors."""
+
+
+class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One input by name: `name=2x3x224x224:float32`. The first dimension is the batch as written."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+
+    @classmethod
+    def parse(cls, text: str) -> InputSpec:
+        """Read `name=2x3x224x224:float32` (`:dtype` may be left out).
+
+        Raises:
+            WorkloadError: the text has another form.
+        """
+        match = re.fullmatch(r"([A-Za-z_]\w*)=(\d+(?:x\d+)*)(?::(\w+))?", text.strip())
+        if match is None:
+            raise WorkloadError(f"--input {text!r} is not of the form name=2x3x224x224:float32.")
+        return cls(match[1], tuple(int(side) for side in match[2].split("x")), match[3] or "float32")
+
+
+class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The pass over held-back data between epochs, at its own batch and precision."""
+
+    batch: int
+    precision: Precision = "fp32"
+    image: tuple[int, int] | None = None
+    """None: as in training."""
+    uses_ema: bool = False
+    """Runs the EMA copy rather than the trained module."""
+
+
+class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is run: one training step's or inference call's worth, or a whole run with its phases."""
+
+    mode: Mode = "infer"
+    batch: int = 1
+    """Samples per forward pass on one GPU (the micro batch when gradients are accumulated)."""
+    image: tuple[int, int] | None = None
+    """Height and width; None: the model's own."""
+    image_range: tuple[int, int] | None = None
+    """Multi-scale training: smallest and largest side; the largest counts."""
+    seq: int | None = None
+    """Sequence length of a language model; None: the model's own."""
+    inputs: tuple[InputSpec, ...] = ()
+    """Inputs of any other kind, by name; they take the place of the model's own."""
+    precision: Precision = "fp32"
+    """`fp32` and `tf32` differ in the kernels' scratch only; `amp-…` is autocast; `fp16` and `bf16` convert the module."""
+    optimizer: Optimizer = "adamw"
+    optimizer_loop: OptimizerLoop = "default"
+    """`default` is what torch does on CUDA: `foreach` where there is one."""
+    weight_decay: float | None = None
+    """None: the optimizer's default."""
+    clip_grad: bool = False
+    """`clip_grad_norm_` before the step."""
+    ema: Literal["off", "gpu", "cpu"] = "off"
+    """An fp32 copy of weights and buffers, averaged after each step."""
+    accumulate: int = 1
+    """Forward and backward passes per optimizer step."""
+    checkpointing: bool = False
+    """Activation checkpointing of the model's repeated blocks."""
+    channels_last: bool = False
+    cudnn_benchmark: bool = False
+    classes: int | None = None
+    """Number of classes; None: the model's own."""
+    targets: int | None = None
+    """Objects per image in the worst batch; None: 10, with a caveat."""
+    freeze: tuple[str, ...] = ()
+    """Patterns (fnmatch, or a prefix) of parameters that are not trained."""
+    steps: int = 2
+    """Steps to trace; optimizer states exist from the second on."""
+    prefetch: int = 0
+    """Batches staged on the GPU beside the current one."""
+    prefetch_dtype: Literal["uint8", "float"] = "float"
+    """`uint8`: staged as bytes and converted on the card."""
+    zero_grad: ZeroGrad = "start"
+    """Where in the loop gradients are cleared."""
+    set_to_none: bool = True
+    """False: gradients are zeroed in place and stay allocated."""
+    phases: Phases = "step"
+    """`run`: also load, first step, validation, checkpoint save and resume."""
+    resume: bool = False
+    """Optimizer states are restored before the first step."""
+    validation: Validation | None = None
+    """The validation pass of a run; None in a run: the training batch without gradients."""
+    loss: str | None = None
+    """`file.py:function` or `package.module:function` taking outputs and returning a scalar; None: the task's own."""
+    allocator: str = ""
+    """Options as in `PYTORCH_CUDA_ALLOC_CONF`."""
+    preset: str | None = None
+    """The trainer whose habits were applied."""
+    seed: int = 0
+    """Seed of the drawn values."""
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+        _check_combinations(self)
+
+    @classmethod
+    def train(cls, *, image: int | tuple[int, int] | None = None, **fields: Any) -> Workload:
+        """Make a training workload: `Workload.train(batch=64, image=224, precision="amp-bf16")`.
+
+        Raises:
+            WorkloadError: an illegal value or combination.
+            UnknownNameError: an unknown field, precision, optimizer or preset.
+        """
+        return make(fields | {"mode": "train", "image": image})
+
+    @classmethod
+    def infer(cls, *, image: int | tuple[int, int] | None = None, **fields: Any) -> Workload:
+        """Make an inference workload (`torch.no_grad`); raises as `train` does."""
+        return make(fields | {"mode": "infer", "image": image})
+
+    @property
+    def is_training(self) -> bool:
+        """Whether gradients are computed."""
+        return self.mode == "train"
+
+    @property
+    def autocast_dtype(self) -> str | None:
+        """`float16` or `bfloat16` under autocast, else None."""
+        return {"amp-fp16": "float16", "amp-bf16": "bfloat16"}.get(self.precision)
+
+    @property
+    def module_dtype(self) -> str:
+        """The type the module's parameters are held in."""
+        return {"fp16": "float16", "bf16": "bfloat16"}.get(self.precision, "float32")
+
+    def with_fields(self, **fields: Any) -> Workload:
+        """Return a copy with other values, checked anew."""
+        return msgspec.structs.replace(self, **fields)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields as plain data, as in the TOML file and the JSON."""
+        return dict(msgspec.to_builtins(self))
+
+
+def make(fields: dict[str, Any]) -> Workload:
+    """Make a workload from plain data, as read from TOML or given in Python.
+
+    `image` may be one number or a pair; `inputs` may hold texts as on the command line; a `preset` is applied
+    beneath what the fields say.
+
+    Raises:
+        WorkloadError: an illegal value or combination.
+        UnknownNameError: an unknown field, or an unknown name in a field that takes names.
+    """
+    known = {item.name for item in msgspec.structs.fields(Workload)}
+    for name in fields:
+        if name not in known:
+            raise UnknownNameError("workload field", name, known)
+    plain = {name: value for name, value in fields.items() if value is not None}
+    if "preset" in plain:
+        from vramcast.presets import preset_fields
+
+        plain = preset_fields(plain["preset"], plain) | plain
+    if isinstance(plain.get("image"), int):
+        plain["image"] = (plain["image"], plain["image"])
+    if "inputs" in plain:
+        plain["inputs"] = [InputSpec.parse(item) if isinstance(item, str) else item for item in plain["inputs"]]
+    for name, legal in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
+        if name in plain and plain[name] not in legal:
+            raise UnknownNameError(name, str(plain[name]), legal, hint=f"Legal: {', '.join(legal)}.")
+    try:
+        return msgspec.convert(msgspec.to_builtins(plain), Workload)
+    except msgspec.ValidationError as error:
+        raise WorkloadError(f"{error}".replace("`$.", "`")) from None
+
+
+def _check_values(workload: Workload) -> None:
+    counts: dict[str, int | None] = {
+        "batch": workload.batch, "seq": workload.seq, "accumulate": workload.accumulate, "classes": workload.classes,
+        "steps": workload.steps, **{f"image {side}": pixels for side, pixels in zip(("height", "width"), workload.image or ())},
+    }  # fmt: skip
+    for spec in workload.inputs:
+        counts |= {f"input {spec.name} dimension {i}": side for i, side in enumerate(spec.shape)}
+    if workload.validation is not None:
+        counts["validation batch"] = workload.validation.batch
+    for name, value in counts.items():
+        if value is not None and not 1 <= value <= LARGEST_COUNT:
+            raise WorkloadError(f"{name} is {value}; it must be at least 1 and at most {LARGEST_COUNT:,}.")
+    for name, value in {"targets": workload.targets, "prefetch": workload.prefetch}.items():
+        if value is not None and not 0 <= value <= LARGEST_COUNT:
+            raise WorkloadError(f"{name} is {value}; it must be at least 0 and at most {LARGEST_COUNT:,}.")
+
+
+def _check_combinations(workload: Workload) -> None:
+    if not workload.is_training:
+        _check_inference(workload)
+    if workload.optimizer_loop == "fused" and workload.optimizer not in _FUSED:
+        raise WorkloadError(
+            f"optimizer_loop 'fused' and optimizer {workload.optimizer!r} exclude each other: torch has fused kernels for {', '.join(sorted(_FUSED))}."
+        )
+    if workload.optimizer_loop == "foreach" and workload.optimizer in _LOOP_ONLY:
+        raise WorkloadError(f"optimizer_loop 'foreach' and optimizer {workload.optimizer!r} exclude each other: it has no foreach version; use 'default'.")
+    if workload.inputs and workload.image is not None:
+        raise WorkloadError(f"inputs {[spec.name for spec in workload.inputs]} and image {workload.image} exclude each other: an input states its own shape.")
+    if workload.prefetch_dtype == "uint8" and workload.seq is not None:
+        raise WorkloadError(f"prefetch_dtype 'uint8' and seq {workload.seq} exclude each other: token ids are not images.")
+
+
+def _check_inference(workload: Workload) -> None:
+    """Refuse what only training has, naming both fields."""
+    defaults = Workload.__struct_defaults__
+    names = Workload.__struct_fields__
+    default_of = dict(zip(names[len(names) - len(defaults) :], defaults))
+    only_training = ("accumulate", "checkpointing", "ema", "freeze", "clip_grad", "resume", "optimizer_loop", "weight_decay", "validation", "loss")
+    for name in only_training:
+        if getattr(workload, name) != default_of[name]:
+            raise WorkloadError(f"mode 'infer' and {name} {getattr(workload, name)!r} exclude each other: {name} belongs to training.")
