@@ -1,0 +1,28 @@
+"""The table of ATen operators whose CUDA kernel treats memory otherwise than their shape function shows.
+
+An operator rule is one function in a file of this folder and one line here.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from vramcast.tracing.cuda import backward_in_place, convolution, data_dependent, fused_optimizer
+from vramcast.tracing.cuda.kernel import Kernel
+
+aten = torch.ops.aten
+
+KERNELS: dict[torch._ops.OpOverload, Kernel] = {
+    aten.convolution.default: convolution.forward,
+    aten.convolution_backward.default: convolution.backward,
+    **dict.fromkeys(data_dependent.OPERATORS, data_dependent.run),
+    aten._local_scalar_dense.default: data_dependent.item,
+    aten._to_copy.default: data_dependent.copy,
+    aten.index.Tensor: data_dependent.index,
+    aten.index_put.default: backward_in_place.index_put,
+    aten.index_put_.default: data_dependent.index_put,
+    aten._index_put_impl_.default: data_dependent.index_put,
+    **dict.fromkeys(backward_in_place.ACCUMULATIONS, backward_in_place.accumulate),
+    **dict.fromkeys(backward_in_place.ELEMENTWISE, backward_in_place.elementwise),
+    **dict.fromkeys(fused_optimizer.OPERATORS, fused_optimizer.run),
+}

@@ -1,0 +1,107 @@
+"""Below autograd: every ATen operator that runs is seen here, its memory recorded, and nothing computed.
+
+Device tensors are meta tensors. An operator on them goes, in this order, to the rule a CUDA kernel needs
+(`tracing/cuda/`), to drawn values when its result depends on them (`tracing/values.py`), or to its shape function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from vramcast.errors import UntraceableError
+from vramcast.tracing.calls import CallDescriber
+from vramcast.tracing.cuda.kernels import KERNELS
+from vramcast.tracing.modules import ModuleStack
+from vramcast.tracing.plans import Plans, Tree
+from vramcast.tracing.recorder import Recorder
+from vramcast.tracing.values import Values
+
+Kernel = Callable[["MetaDispatch", torch._ops.OpOverload, tuple[Any, ...], dict[str, Any]], Tree]
+
+_META = torch.device("meta")
+_NO_SEQUENCE = 2**64 - 1
+"""`sequence_nr` of an `AccumulateGrad` node (torch/csrc/autograd/function.h, 2.13)."""
+
+
+class MetaDispatch(TorchDispatchMode):
+    """Runs operators on meta tensors and records the storages they make."""
+
+    def __init__(self, recorder: Recorder, modules: ModuleStack, values: Values) -> None:
+        super().__init__()
+        self.recorder = recorder
+        self.modules = modules
+        self.values = values
+        self.plans = Plans()
+        self.describe = CallDescriber(recorder)
+        self._names: dict[torch._ops.OpOverload, str] = {}
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from wrapping `__torch_dispatch__` for a compiler that never runs here (torch/utils/_python_dispatch.py, 2.13)."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: torch._ops.OpOverload, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Tree:
+        """Run one operator. Raises `UntraceableError` where its shape function does not know it."""
+        kwargs = kwargs or {}
+        if not _on_device(args) and not (kwargs and (kwargs.get("device") == _META or _on_device(tuple(kwargs.values())))):
+            return func(*args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            self.begin(func)
+            self.describe.before(func, args, kwargs)
+            outputs = self.execute(func, args, kwargs)
+            self.born(outputs)
+            if self.values.follows(func, args, kwargs):
+                self.values.follow(func, args, kwargs, outputs)
+        return outputs
+
+    def begin(self, func: torch._ops.OpOverload) -> None:
+        """Begin an operator call in the recording, with the module it belongs to."""
+        name = self._names.get(func)
+        if name is None:
+            name = self._names[func] = func._schema.name
+        node = torch._C._current_autograd_node()
+        if node is None:
+            module = self.modules.running()
+            if torch.is_grad_enabled():
+                self.modules.remember(torch._C._autograd._get_sequence_nr() - 1)
+        else:
+            module = self.modules.of_sequence(node._sequence_nr())
+        self.recorder.operation(name, module)
+
+    def execute(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+        """Return the outputs of one operator."""
+        kernel = KERNELS.get(func)
+        if kernel is not None:
+            return kernel(self, func, args, kwargs)
+        try:
+            return self.plans.run(func, args, kwargs)
+        except NotImplementedError as error:
+            raise UntraceableError(
+                f"operator {func._schema.name} in module {self.modules.running_name()!r} cannot be followed without a GPU: it has no meta "
+                f"kernel ({error}). Give it one with torch.library.register_fake, or leave the part out of what is forecast."
+            ) from error
+
+    def born(self, outputs: Tree) -> None:
+        """Record the storages that are new among the outputs."""
+        if isinstance(outputs, torch.Tensor):
+            if outputs.is_meta:
+                self.recorder.allocate(outputs)
+        elif isinstance(outputs, (list, tuple)):
+            for output in outputs:
+                self.born(output)
+
+
+def _on_device(arguments: tuple[Any, ...]) -> bool:
+    for argument in arguments:
+        if isinstance(argument, torch.Tensor):
+            if argument.is_meta:
+                return True
+        elif isinstance(argument, (list, tuple)) and _on_device(tuple(argument)):
+            return True
+    return False

@@ -1,0 +1,97 @@
+"""Which module is running, and whose gradient is being computed.
+
+In forward, calls of `nn.Module` are followed. In backward, the autograd node that runs carries the sequence number it
+was given in forward, and the module that was running then is looked up by it.
+"""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from vramcast.tracing.recorder import Recorder
+
+
+@dataclass(slots=True)
+class Failure:
+    """The innermost module call that raised."""
+
+    module: str
+    type_name: str
+    shapes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class ModuleStack:
+    """The modules whose `forward` is running, innermost last."""
+
+    recorder: Recorder
+    failure: Failure | None = None
+    _index_of: dict[int, int] = field(default_factory=dict)
+    _name_of: dict[int, str] = field(default_factory=dict)
+    _stack: list[int] = field(default_factory=lambda: [0])
+    _sequences: list[int] = field(default_factory=list)
+    _sequence_modules: list[int] = field(default_factory=list)
+
+    def know(self, module: nn.Module, prefix: str = "") -> None:
+        """Learn the names of a module and all beneath it."""
+        for name, child in module.named_modules(prefix=prefix):
+            if id(child) not in self._index_of:
+                index = self.recorder.module(name)
+                self._index_of[id(child)] = index
+                self._name_of[index] = name
+
+    def running(self) -> int:
+        """Return the index of the innermost running module."""
+        return self._stack[-1]
+
+    def running_name(self) -> str:
+        """Return the fully qualified name of the innermost running module."""
+        return self._name_of.get(self._stack[-1], "")
+
+    def remember(self, sequence: int) -> None:
+        """Note that the autograd node with this sequence number was made by the running module."""
+        if not self._sequences or sequence > self._sequences[-1]:
+            self._sequences.append(sequence)
+            self._sequence_modules.append(self._stack[-1])
+
+    def of_sequence(self, sequence: int) -> int:
+        """Return the module that made an autograd node; the running one where that is unknown or work is recomputed."""
+        if len(self._stack) > 1 or not self._sequences or sequence > self._sequences[-1]:
+            return self._stack[-1]
+        position = bisect.bisect_left(self._sequences, sequence)
+        return self._sequence_modules[position]
+
+    @contextlib.contextmanager
+    def follow(self) -> Iterator[None]:
+        """Follow every module call while the context is open."""
+        original = nn.Module.__call__
+        stack, index_of = self._stack, self._index_of
+
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            stack.append(index_of.get(id(module), stack[-1]))
+            try:
+                return original(module, *args, **kwargs)
+            except Exception:
+                if self.failure is None:
+                    self.failure = Failure(self.running_name(), type(module).__name__, _shapes(args, kwargs))
+                raise
+            finally:
+                stack.pop()
+
+        nn.Module.__call__ = call  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            nn.Module.__call__ = original  # type: ignore[method-assign]
+
+
+def _shapes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
+    values = [*args, *kwargs.values()]
+    return tuple("x".join(map(str, value.shape)) or "scalar" if isinstance(value, torch.Tensor) else type(value).__name__ for value in values)

@@ -1,0 +1,117 @@
+"""The tracer: runs a program on meta tensors and returns what it did to memory.
+
+    with Tracer(capability=(8, 9)) as tracer:
+        program.run(tracer)
+    trace = attribute(tracer.recording(), subject)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from types import TracebackType
+
+import torch
+from torch import nn
+
+from vramcast.trace import Component
+from vramcast.tracing.cuda.facade import cuda_present
+from vramcast.tracing.dispatch import MetaDispatch
+from vramcast.tracing.functions import CudaFunctions, transparent_functions
+from vramcast.tracing.modules import Failure, ModuleStack
+from vramcast.tracing.recorder import Recorder, Recording
+from vramcast.tracing.values import Values
+
+
+_BLIND_PHASES = frozenset({"load", "backward", "optimizer", "ema", "zero_grad", "checkpoint"})
+"""Phases in which nothing looks at values."""
+
+
+class Tracer:
+    """A `Probe` that listens to a program running on meta tensors."""
+
+    def __init__(self, capability: tuple[int, int] = (8, 0), seed: int = 0) -> None:
+        self._recorder = Recorder()
+        self._values = Values(self._recorder)
+        self._recorder.on_death = self._values.died
+        self._modules = ModuleStack(self._recorder)
+        self._dispatch = MetaDispatch(self._recorder, self._modules, self._values)
+        self._functions = CudaFunctions(self._recorder, self._values, capability)
+        self._capability = capability
+        self._seed = seed
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Tracer:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.random.fork_rng(devices=[]))
+            torch.manual_seed(self._seed)
+            stack.enter_context(cuda_present(self._recorder, self._capability, self._functions.autocast.clear))
+            stack.enter_context(transparent_functions())
+            stack.enter_context(self._modules.follow())
+            stack.enter_context(torch.autograd.set_multithreading_enabled(False))
+            stack.enter_context(self._functions)
+            stack.enter_context(self._dispatch)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._stack.close()
+
+    @property
+    def failure(self) -> Failure | None:
+        """The innermost module call that raised, if one did."""
+        return self._modules.failure
+
+    def phase(self, name: str, step: int) -> None:
+        """Begin a phase."""
+        self._recorder.phase(name, step)
+        self._values.is_following = name not in _BLIND_PHASES
+
+    def adopt(self, module: nn.Module, weights: Component = Component.WEIGHTS, buffers: Component = Component.BUFFERS, prefix: str = "") -> None:
+        """Take a module on the device: its tensors are born in the order `Module.to` moves them (children first)."""
+        self._modules.know(module, prefix)
+        with torch._C.DisableTorchFunction():
+            for name, child in _children_first(module, prefix):
+                index = self._recorder.module(name)
+                self._recorder.operation("aten::_to_copy", index)
+                self._adopt_tensors(child._parameters.values(), weights)
+                self._adopt_tensors(child._buffers.values(), buffers)
+
+    def claim(self, component: Component, tensors: Iterable[torch.Tensor]) -> None:
+        """Say what storages are for."""
+        with torch._C.DisableTorchFunction():
+            self._recorder.claim(component, tensors)
+
+    def own(self, tensor: torch.Tensor, like: torch.Tensor) -> None:
+        """Say that a tensor belongs to the module of another (a gradient or a state to its weight's)."""
+        with torch._C.DisableTorchFunction():
+            block = self._recorder.block_of(like)
+            if block is not None and block in self._recorder.owners:
+                self._recorder.own(tensor, self._recorder.owners[block])
+
+    def assume(self, tensors: Iterable[torch.Tensor], values: Iterable[torch.Tensor]) -> None:
+        """Say which values tensors hold."""
+        with torch._C.DisableTorchFunction():
+            for tensor, value in zip(tensors, values):
+                self._values.assume(tensor, value)
+
+    def caveat(self, message: str, bound_bytes: int | None = None) -> None:
+        """Keep a caveat."""
+        self._recorder.caveat(message, bound_bytes)
+
+    def recording(self) -> Recording:
+        """Stop listening and return the facts."""
+        return self._recorder.freeze()
+
+    def _adopt_tensors(self, tensors: Iterable[torch.Tensor | None], component: Component) -> None:
+        for tensor in tensors:
+            if tensor is not None and tensor.is_meta and self._recorder.allocate(tensor):
+                self._recorder.claim(component, [tensor])
+                self._recorder.own(tensor, self._recorder.operation_modules[-1])
+
+
+def _children_first(module: nn.Module, prefix: str) -> Iterable[tuple[str, nn.Module]]:
+    """List modules in the order of `nn.Module._apply`: children before their parent (torch/nn/modules/module.py, 2.13)."""
+    for name, child in module.named_children():
+        yield from _children_first(child, f"{prefix}.{name}" if prefix else name)
+    yield prefix, module
