@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vramcast.errors import UntraceableError
 from vramcast.tracing.calls import CallDescriber
-from vramcast.tracing.cuda.kernels import KERNELS
+from vramcast.tracing.cuda.kernels import KERNELS, KERNELS_BY_NAME
 from vramcast.tracing.modules import ModuleStack
 from vramcast.tracing.plans import Plans, Tree
 from vramcast.tracing.recorder import Recorder
@@ -76,7 +76,7 @@ class MetaDispatch(TorchDispatchMode):
 
     def execute(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         """Return the outputs of one operator."""
-        kernel = KERNELS.get(func)
+        kernel = KERNELS.get(func) or KERNELS_BY_NAME.get(func._schema.name)
         if kernel is not None:
             return kernel(self, func, args, kwargs)
         try:

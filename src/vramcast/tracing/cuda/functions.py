@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from vramcast.tracing.cuda import attention, devices, dropout, losses, rnn, softmax
+from vramcast.tracing.cuda import attention, devices, dropout, indexing, losses, rnn, softmax
 from vramcast.tracing.cuda.function import Function
 
 _VF = torch._C._VariableFunctions
@@ -33,6 +33,8 @@ FUNCTIONS: dict[Callable[..., Any], Function] = {
     torch.Tensor.record_stream: devices.nothing,
     torch.tensor: devices.from_data,
     torch.as_tensor: devices.from_data,
+    torch.Tensor.__getitem__: indexing.getitem,
+    torch.Tensor.__setitem__: indexing.setitem,
     _VF.dropout: dropout.dropout,
     _VF.dropout_: dropout.dropout_in_place,
     _nn.scaled_dot_product_attention: attention.scaled_dot_product_attention,

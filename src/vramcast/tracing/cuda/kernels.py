@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from vramcast.tracing.cuda import backward_in_place, convolution, data_dependent, fused_optimizer
+from vramcast.tracing.cuda import attention_kernels, backward_in_place, convolution, data_dependent, fused_optimizer, rnn_kernels
 from vramcast.tracing.cuda.kernel import Kernel
 
 aten = torch.ops.aten
@@ -15,6 +15,13 @@ aten = torch.ops.aten
 KERNELS: dict[torch._ops.OpOverload, Kernel] = {
     aten.convolution.default: convolution.forward,
     aten.convolution_backward.default: convolution.backward,
+    aten._scaled_dot_product_flash_attention.default: attention_kernels.flash_forward,
+    aten._scaled_dot_product_efficient_attention.default: attention_kernels.efficient_forward,
+    aten._scaled_dot_product_cudnn_attention.default: attention_kernels.cudnn_forward,
+    aten._safe_softmax.default: attention_kernels.safe_softmax,
+    aten._nested_tensor_from_mask_left_aligned.default: attention_kernels.is_mask_left_aligned,
+    aten._cudnn_rnn.default: rnn_kernels.forward,
+    aten._cudnn_rnn_backward.default: rnn_kernels.backward,
     **dict.fromkeys(data_dependent.OPERATORS, data_dependent.run),
     aten._local_scalar_dense.default: data_dependent.item,
     aten._to_copy.default: data_dependent.copy,
@@ -26,3 +33,8 @@ KERNELS: dict[torch._ops.OpOverload, Kernel] = {
     **dict.fromkeys(backward_in_place.ELEMENTWISE, backward_in_place.elementwise),
     **dict.fromkeys(fused_optimizer.OPERATORS, fused_optimizer.run),
 }
+
+KERNELS_BY_NAME: dict[str, Kernel] = {
+    "torchvision::nms": data_dependent.run,
+}
+"""Rules for operators of other packages, which may not be imported yet."""

@@ -1,0 +1,72 @@
+"""Eager PyTorch: the program itself, run on meta tensors."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch import nn
+
+from vramcast.errors import ModelError, VramcastError
+from vramcast.program.prepare import prepare
+from vramcast.program.run import run
+from vramcast.program.without_compiler import without_compiler
+from vramcast.sources.building import build_on_meta
+from vramcast.sources.interface import Model
+from vramcast.trace import Subject, Trace
+from vramcast.tracing.attribution import attribute
+from vramcast.tracing.tracer import Tracer
+from vramcast.workload import Workload
+
+DEFAULT_CAPABILITY = (8, 0)
+"""The architecture assumed where no card was named: kernels are chosen as on an A100."""
+
+
+def trace_program(model: Model, workload: Workload, capability: tuple[int, int] | None, progress: Callable[[str], None]) -> Trace:
+    """Build the model on the meta device, run the workload's program and return what it did to memory.
+
+    Raises:
+        ModelError: the model cannot be built, or raises while it runs; the message names module and input shapes.
+        UntraceableError: an operator has no shape function.
+        WorkloadError: the workload does not go with this model.
+    """
+    with without_compiler():
+        progress(f"building {model.name}")
+        module = build_on_meta(model, workload.classes)
+        tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed)
+        with tracer, _blamed(model, tracer):
+            program = prepare(module, model, workload, tracer)
+            progress(f"tracing {model.name}")
+            held: Any = run(program, tracer)
+            recording = tracer.recording()
+        del held, program
+    return attribute(recording, _subject(model, module))
+
+
+def _subject(model: Model, module: nn.Module) -> Subject:
+    parameters = list(module.parameters())
+    return Subject(
+        name=model.name,
+        source=model.source,
+        parameters=sum(parameter.numel() for parameter in parameters),
+        trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
+    )
+
+
+@contextlib.contextmanager
+def _blamed(model: Model, tracer: Tracer) -> Iterator[None]:
+    """Turn what a module raises into an error that names the module and what it was given."""
+    try:
+        yield
+    except VramcastError:
+        raise
+    except Exception as error:
+        failure = tracer.failure
+        if failure is None:
+            raise ModelError(f"{model.source}:{model.name} failed outside any module: {type(error).__name__}: {error}") from error
+        where = f"module {failure.module!r}" if failure.module else "the model itself"
+        raise ModelError(
+            f"{model.source}:{model.name} raised in {where} ({failure.type_name}) on input {', '.join(failure.shapes) or 'nothing'}: "
+            f"{type(error).__name__}: {error}"
+        ) from error

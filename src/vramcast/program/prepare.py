@@ -1,0 +1,37 @@
+"""From a freshly built module to a program."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from vramcast.program.checkpointing import checkpoint_blocks
+from vramcast.program.freezing import freeze
+from vramcast.program.precision import convert
+from vramcast.program.probe import Probe
+from vramcast.program.program import Program, setting_of
+from vramcast.program.tasks.registry import TASKS
+from vramcast.sources.interface import Model
+from vramcast.trace import Component
+from vramcast.workload import Workload
+
+
+def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -> Program:
+    """Take a freshly built module on the device and get it ready for the workload.
+
+    Raises:
+        WorkloadError: a pattern of `freeze` meets no parameter.
+    """
+    setting = setting_of(model, workload)
+    convert(module, workload.precision)
+    if workload.channels_last:
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.train(workload.is_training)
+    if workload.is_training:
+        freeze(module, workload.freeze)
+    probe.adopt(module, Component.WEIGHTS, Component.BUFFERS)
+    task = TASKS[model.task]()
+    task.prepare(module, setting, probe)
+    if workload.checkpointing:
+        checkpoint_blocks(module, probe)
+    return Program(module, task, setting)

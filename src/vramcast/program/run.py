@@ -1,0 +1,15 @@
+"""Runs a program, whatever its mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vramcast.program.inference import infer
+from vramcast.program.probe import Probe
+from vramcast.program.program import Program
+from vramcast.program.training import train
+
+
+def run(program: Program, probe: Probe) -> Any:
+    """Run the program from its first step to its last; return what its loop still holds."""
+    return train(program, probe) if program.workload.is_training else infer(program, probe)

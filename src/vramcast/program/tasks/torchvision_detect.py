@@ -1,0 +1,79 @@
+"""torchvision's detection models: their own losses on drawn objects.
+
+Inputs are a list of images and a list of target dictionaries (torchvision 0.28, models/detection/generalized_rcnn.py).
+Proposals and detections depend on what the heads predict; those outputs are drawn: box offsets normal with deviation
+0.1, scores standard normal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from vramcast.program.probe import Probe
+from vramcast.program.tasks.drawn_boxes import STATEMENT, boxes_xyxy
+from vramcast.program.tasks.interface import DEVICE, Batch, Setting, tensors_in
+
+_HEADS = ("rpn.head", "head", "roi_heads.box_predictor")
+"""Modules whose outputs decide which boxes are kept."""
+KEYPOINTS = 17
+
+
+class TorchvisionDetect:
+    """Boxes, masks and keypoints."""
+
+    def prepare(self, module: nn.Module, setting: Setting, probe: Probe) -> None:
+        """Let the heads' outputs hold drawn predictions."""
+        generator = torch.Generator().manual_seed(setting.workload.seed)
+        known = dict(module.named_modules())
+        for name in _HEADS:
+            if name in known:
+                known[name].register_forward_hook(lambda _, args, outputs: _assume_predictions(outputs, probe, generator))
+        probe.caveat(STATEMENT.format(count=setting.targets))
+
+    def batch(self, setting: Setting) -> Batch:
+        """Images C x H x W and a target dictionary for each."""
+        height, width = setting.image
+        pictures = [
+            torch.empty(setting.model.channels, height, width, dtype=setting.dtype, device=DEVICE).normal_() for _ in range(setting.batch)
+        ]
+        if not setting.workload.is_training:
+            return Batch(args=(pictures,))
+        return Batch(args=(pictures,), targets=[_target(setting) for _ in range(setting.batch)])
+
+    def outputs(self, module: nn.Module, batch: Batch) -> Any:
+        """Detections per image."""
+        return module(*batch.args)
+
+    def loss(self, module: nn.Module, batch: Batch) -> tuple[Any, torch.Tensor]:
+        """The sum of the losses the model returns."""
+        losses = module(*batch.args, batch.targets)
+        return losses, sum(losses.values())  # type: ignore[return-value]
+
+    def after_inference(self, module: nn.Module, outputs: Any, batch: Batch) -> Any:
+        """The model's own post-processing has run already."""
+        return outputs
+
+
+def _target(setting: Setting) -> dict[str, torch.Tensor]:
+    height, width = setting.image
+    count = setting.targets
+    boxes = boxes_xyxy(count, setting.image, torch.Generator().manual_seed(setting.workload.seed))
+    target = {"boxes": boxes.to(DEVICE), "labels": torch.ones(count, dtype=torch.int64).to(DEVICE)}
+    if setting.model.task == "instance-segment":
+        target["masks"] = torch.zeros(count, height, width, dtype=torch.uint8, device=DEVICE)
+    if setting.model.task == "keypoints":
+        centres = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
+        points = torch.cat((centres.expand(count, KEYPOINTS, 2), torch.ones(count, KEYPOINTS, 1)), 2)
+        target["keypoints"] = points.to(DEVICE)
+    return target
+
+
+def _assume_predictions(outputs: Any, probe: Probe, generator: torch.Generator) -> None:
+    for tensor in tensors_in(outputs):
+        if tensor.is_floating_point() and tensor.dim() >= 2:
+            shape = tuple(tensor.shape)
+            deviation = 0.1 if shape[-1] % 4 == 0 and tensor.dim() < 4 else 1.0
+            probe.assume([tensor], [deviation * torch.randn(shape, generator=generator).to(tensor.dtype)])
