@@ -11,8 +11,8 @@ from torch import nn
 from vramcast.errors import ModelError, VramcastError
 from vramcast.program.prepare import prepare
 from vramcast.program.run import run
-from vramcast.program.without_compiler import without_compiler
 from vramcast.sources.building import build_on_meta
+from vramcast.sources.dynamo import dynamo_postponed
 from vramcast.sources.interface import Model
 from vramcast.trace import Subject, Trace
 from vramcast.tracing.attribution import attribute
@@ -31,7 +31,7 @@ def trace_program(model: Model, workload: Workload, capability: tuple[int, int] 
         UntraceableError: an operator has no shape function.
         WorkloadError: the workload does not go with this model.
     """
-    with without_compiler():
+    with dynamo_postponed():
         progress(f"building {model.name}")
         module = build_on_meta(model, workload.classes)
         tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed)

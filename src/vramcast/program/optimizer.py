@@ -55,7 +55,9 @@ def parameters_to_train(module: nn.Module) -> list[nn.Parameter]:
 
 
 def _loop(workload: Workload) -> dict[str, bool]:
-    return {"default": {"foreach": True}, "foreach": {"foreach": True}, "fused": {"fused": True}, "for-loop": {"foreach": False}}[workload.optimizer_loop]
+    return {"default": {"foreach": True}, "foreach": {"foreach": True}, "fused": {"fused": True}, "for-loop": {"foreach": False}}[
+        workload.optimizer_loop
+    ]
 
 
 def _muon(groups: Iterable[Any], options: dict[str, Any]) -> torch.optim.Optimizer:

@@ -43,7 +43,9 @@ def on_card(batch: Batch, setting: Setting, probe: Probe) -> Batch:
     if not any(_is_picture(tensor) for tensor in batch.tensors()):
         return batch
     dtype = module_dtype(setting.workload.precision)
-    ready = Batch(_map(batch.args, lambda picture: picture.to(dtype) / 255), _map(dict(batch.keywords), lambda picture: picture.to(dtype) / 255), batch.targets)
+    ready = Batch(
+        _map(batch.args, lambda picture: picture.to(dtype) / 255), _map(dict(batch.keywords), lambda picture: picture.to(dtype) / 255), batch.targets
+    )
     probe.claim(Component.INPUTS, tensors_in(ready.args))
     return ready
 

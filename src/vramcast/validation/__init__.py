@@ -1,0 +1,1 @@
+"""Forecasts held against figures that were measured on real cards."""

@@ -1,0 +1,61 @@
+"""Device memory of training runs on an A100-40GB, from the GPUMemNet data set (Yousefzadeh-Asl-Miandoab et al., ITU).
+
+Published for non-commercial use (CC BY-NC): the figures are read from a folder, and only aggregate errors are kept here.
+"""
+
+from __future__ import annotations
+
+from vramcast.units import MIB
+from vramcast.validation.case import Case, Unexpressed
+from vramcast.validation.table import rows
+from vramcast.workload import Workload
+
+_CITATION = "GPUMemNet, https://github.com/itu-rad/GPUMemNet, commit f01eb0592e1b2030d3bceb73441747912b6652a6 (CC BY-NC)"
+_ENVIRONMENT = "one constant (CUDA context, kernels, and whatever else the process held), fitted on one half of the models"
+_GPU = "A100 40GB"
+
+
+class TimmOnA100:
+    """About 510 timm models; image size, precision and optimizer are assumed upstream (default size, fp32, SGD with momentum)."""
+
+    name = "timm-a100"
+    citation = _CITATION
+    environment = _ENVIRONMENT
+
+    def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
+        """Rows whose run probably ended before its peak (`low`) are not expressed."""
+        cases, unexpressed = [], []
+        for row in rows(folder, "timm_train_a100.csv"):
+            if row["confidence"] == "low":
+                unexpressed.append(Unexpressed(row["id"], "the run probably ran out of memory before its peak"))
+                continue
+            workload = Workload.train(batch=int(row["batch_per_gpu"]), optimizer="momentum")
+            cases.append(_case(row, f"timm:{row['model']}", workload))
+        return cases, unexpressed
+
+
+class RealModelsOnA100:
+    """ResNet-50 and VGG-16, fp32, Adam, 224 px."""
+
+    name = "real-models-a100"
+    citation = _CITATION
+    environment = _ENVIRONMENT
+
+    _models = {"resnet": "torchvision:resnet50", "vgg": "torchvision:vgg16"}
+
+    def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
+        """The transformer rows state neither optimizer nor attention implementation, and no configuration comes with them."""
+        cases, unexpressed = [], []
+        for row in rows(folder, "real_models_a100.csv"):
+            if row["model"] not in self._models:
+                unexpressed.append(Unexpressed(row["id"], "optimizer and configuration are not stated"))
+                continue
+            workload = Workload.train(batch=int(row["batch_per_gpu"]), image=224, optimizer="adam")
+            cases.append(_case(row, self._models[row["model"]], workload))
+        return cases, unexpressed
+
+
+def _case(row: dict[str, str], model: str, workload: Workload) -> Case:
+    return Case(
+        id=row["id"], model=model, workload=workload, gpu=_GPU, metric="device", measured_bytes=int(float(row["value"]) * MIB), group=model
+    )  # fmt: skip

@@ -1,0 +1,64 @@
+"""Reserved memory as Ultralytics' trainer printed it in public training logs."""
+
+from __future__ import annotations
+
+import re
+
+from vramcast.units import GIB
+from vramcast.validation.case import Case, Unexpressed
+from vramcast.validation.table import rows
+from vramcast.workload import Workload
+
+_FAMILY = re.compile(r"(yolov?\d+)u?([nsmlxbtce]?)(-\w+)?\.(pt|yaml)|rtdetr-[lx]\.pt")
+_CARDS = {"P100": "P100 16GB", "T4": "T4", "L4": "L4", "V100": "V100 32GB", "4090": "RTX 4090", "2080 Ti": "RTX 2080 Ti", "A100": "A100 40GB"}
+
+
+class UltralyticsLogs:
+    """YOLOv8 to 12 and RT-DETR, with what is printed per batch: `torch.cuda.memory_reserved()`, the largest over the epochs."""
+
+    name = "ultralytics-logs"
+    citation = "public training logs; each row of yolo_train.csv names its repository, commit and file"
+    environment = ""
+
+    def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
+        """Rows of other trainers, of checkpoints that hide their architecture, and of runs that the table calls doubtful are not expressed."""
+        cases, unexpressed = [], []
+        for row in rows(folder, "yolo_train.csv"):
+            reason = _reason_against(row)
+            if reason:
+                unexpressed.append(Unexpressed(row["id"], reason))
+            else:
+                cases.append(_case(row))
+        return cases, unexpressed
+
+
+def _reason_against(row: dict[str, str]) -> str:
+    if not row["framework"].startswith("ultralytics"):
+        return f"another trainer: {row['framework']}"
+    if not _FAMILY.fullmatch(row["model"]):
+        return f"the checkpoint's name {row['model']!r} hides its architecture"
+    if row["confidence"] == "low":
+        return "the table calls the row doubtful"
+    return "" if _card(row["gpu"]) else f"unknown card {row['gpu']!r}"
+
+
+def _case(row: dict[str, str]) -> Case:
+    model = row["model"].rpartition(".")[0]
+    unit = GIB if row["unit"].startswith("GiB") else 10**9
+    workload = Workload.train(
+        preset="ultralytics", batch=int(row["batch_per_gpu"]), image=int(row["image_or_seq"]), optimizer=_optimizer(row["optimizer"])
+    )
+    return Case(
+        id=row["id"], model=f"ultralytics:{model.replace('yolov12', 'yolo12')}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
+        measured_bytes=int(float(row["value"]) * unit), group=model,
+    )  # fmt: skip
+
+
+def _optimizer(text: str) -> str | None:
+    """Return the workload's name for what the trainer printed: `optimizer: AdamW(lr=0.002, …`."""
+    name = text.partition("(")[0].rpartition(" ")[2].lower()
+    return {"adamw": "adamw", "sgd": "nesterov", "adam": "adam"}.get(name)
+
+
+def _card(text: str) -> str:
+    return next((card for mark, card in _CARDS.items() if mark in text), "")
