@@ -1,0 +1,113 @@
+"""A snapshot taken on a real GPU, or written by vramcast, as a `Trace`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from vramcast.errors import InvalidFileError
+from vramcast.snapshot.assemble import TraceAssembler
+from vramcast.snapshot.frames import Frame, Site, is_empty_cache, read_forecast_stack, read_real_stack
+from vramcast.snapshot.plain_pickle import load_plain_pickle
+from vramcast.snapshot.recording import Recording, read_recording
+from vramcast.snapshot.schema import Origin, Snapshot, checked, component_of, read_frames
+from vramcast.trace import Caveat, Component, Phase, Subject, Trace
+from vramcast.units import format_bytes
+
+BEFORE_RECORDING = Phase("before recording", -1)
+"""Phase of the blocks that were there when recording began."""
+
+
+def load_snapshot(path: str | os.PathLike[str], device: int | None = None) -> Trace:
+    """Read a snapshot written by `torch.cuda.memory._dump_snapshot` or by `save_snapshot`. Nothing in it is executed.
+
+    Sizes are the requested bytes. A block is freed when torch can reuse it (`free_completed`). Segments given back are an
+    `EMPTY_CACHE` where `torch.cuda.empty_cache()` did it; those that an allocation gave back before it tried again are the
+    replay's business. Blocks that were there before recording began come first, by address, as their true order is
+    unknown. A component is known only where the file has a `category`. `device`: by default the one with most events.
+
+    Known limits: an empty_cache() that gave nothing back leaves no trace; private pools (CUDA graphs) become ordinary memory.
+
+    Raises:
+        InvalidFileError: not a snapshot, or a damaged or hostile one; the message says what was found.
+        UnknownNameError: the snapshot has no such device.
+    """
+    try:
+        snapshot = checked(load_plain_pickle(path), Snapshot, "the snapshot")
+        recording = read_recording(snapshot, device)
+        return _to_trace(snapshot, recording, snapshot.vramcast or _unknown_origin(path))
+    except InvalidFileError as error:
+        raise InvalidFileError(f"{str(path)!r} cannot be read as a memory snapshot: {error}") from error
+
+
+def _unknown_origin(path: str | os.PathLike[str]) -> Origin:
+    return Origin(Subject(Path(path).stem, "snapshot", parameters=0, trainable_parameters=0))
+
+
+def _to_trace(snapshot: Snapshot, recording: Recording, origin: Origin) -> Trace:
+    stacks = _Stacks(read_real_stack if snapshot.vramcast is None else read_forecast_stack)
+    assembler = TraceAssembler()
+    earlier = recording.earlier_blocks()
+    for block in earlier:
+        site = stacks.read(block.frames).site._replace(phase=BEFORE_RECORDING)
+        assembler.allocate(block.address, block.size, Component.OTHER, block.stream, site)
+    _replay(recording, stacks, assembler)
+    trace = assembler.finish(origin.subject, origin.caveats)
+    return trace.with_caveats(*_caveats(snapshot, recording, len(earlier), assembler.unmatched))
+
+
+def _replay(recording: Recording, stacks: _Stacks, assembler: TraceAssembler) -> None:
+    """Feed the recorded events to the assembler."""
+    freed = recording.freeing_action
+    releases = dict(recording.releases())
+    for i, entry in enumerate(recording.entries):
+        if entry.action == "alloc":
+            if entry.size == 0:
+                raise InvalidFileError(f"event {i} allocates no bytes.")
+            assembler.allocate(entry.addr, entry.size, component_of(entry.category), entry.stream, stacks.read(entry.frames).site)
+        elif entry.action == freed:
+            assembler.free(entry.addr, stacks.read(entry.frames).site)
+        elif i in releases and (not releases[i] or stacks.read(entry.frames).empties_cache):
+            assembler.empty_cache(stacks.read(entry.frames).site)
+
+
+class _Stack(NamedTuple):
+    """What one stack says. `raw` is kept so that its `id` stays its own."""
+
+    raw: object
+    site: Site
+    empties_cache: bool
+
+
+class _Stacks:
+    """Reads each stack once, however many events share it."""
+
+    def __init__(self, read_site: Callable[[Sequence[Frame]], Site]) -> None:
+        self._read_site = read_site
+        self._known: dict[int, _Stack] = {}
+
+    def read(self, raw: object) -> _Stack:
+        """Return what the stack says."""
+        stack = self._known.get(id(raw))
+        if stack is None:
+            frames = read_frames(raw)
+            stack = self._known[id(raw)] = _Stack(raw, self._read_site(frames), is_empty_cache(frames))
+        return stack
+
+
+def _caveats(snapshot: Snapshot, recording: Recording, earlier: int, unmatched: int) -> Iterator[Caveat]:
+    if earlier:
+        yield Caveat(f"{earlier} blocks were there before recording began; they are put first, in the order of their addresses.")
+    if unmatched:
+        yield Caveat(f"{unmatched} frees do not match the allocations recorded.")
+    if recording.has_private_pools:
+        yield Caveat("Memory of private pools (CUDA graphs) is taken as ordinary memory.")
+    used = [str(i) for i, trace in enumerate(snapshot.device_traces) if trace]
+    if len(used) > 1:
+        yield Caveat(f"The snapshot has events of devices {', '.join(used)}; device {recording.device} was read.")
+    failures = [entry for entry in recording.entries if entry.action == "oom"]
+    if failures:
+        requested, free = format_bytes(failures[0].size), format_bytes(failures[0].device_free)
+        yield Caveat(f"The recorded run ran out of memory {len(failures)} times, first when {requested} were requested with {free} free.")
