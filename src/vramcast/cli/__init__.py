@@ -1,0 +1,1 @@
+"""The command line. Each command is flags and wiring; nothing here is imported by the rest."""

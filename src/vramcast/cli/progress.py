@@ -1,0 +1,24 @@
+"""What is being done, shown while it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str], None] | None]:
+    """Yield a function to call with the name of each stage; it turns a wheel on standard error, if that is a terminal.
+
+    Elsewhere None is yielded, and nothing is printed.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    with console.status(Text("starting"), spinner="line" if console.options.ascii_only else "dots") as status:
+        yield lambda stage: status.update(Text(stage))
