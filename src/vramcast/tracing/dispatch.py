@@ -6,6 +6,7 @@ Device tensors are meta tensors. An operator on them goes, in this order, to the
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -49,9 +50,12 @@ class MetaDispatch(TorchDispatchMode):
     ) -> Tree:
         """Run one operator. Raises `UntraceableError` where its shape function does not know it."""
         kwargs = kwargs or {}
-        if not _on_device(args) and not (kwargs and (kwargs.get("device") == _META or _on_device(tuple(kwargs.values())))):
-            return func(*args, **kwargs)
-        with torch._C.DisableTorchFunction():
+        with torch._C.DisableTorchFunction():  # in backward the function modes are still there, and would answer as a GPU
+            if not _on_device(args) and not (kwargs and (kwargs.get("device") == _META or _on_device(tuple(kwargs.values())))):
+                return func(*args, **kwargs)
+            if torch.is_inference_mode_enabled() and self._is_composite(func):
+                with self:
+                    return func.decompose(*args, **kwargs)
             self.begin(func)
             self.describe.before(func, args, kwargs)
             outputs = self.execute(func, args, kwargs)
@@ -59,6 +63,12 @@ class MetaDispatch(TorchDispatchMode):
             if self.values.follows(func, args, kwargs):
                 self.values.follow(func, args, kwargs, outputs)
         return outputs
+
+    @staticmethod
+    @functools.cache
+    def _is_composite(func: torch._ops.OpOverload) -> bool:
+        """Tell whether an operator is made of others, which autograd takes apart and inference mode, without autograd, does not."""
+        return func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd)
 
     def begin(self, func: torch._ops.OpOverload) -> None:
         """Begin an operator call in the recording, with the module it belongs to."""
@@ -68,8 +78,8 @@ class MetaDispatch(TorchDispatchMode):
         node = torch._C._current_autograd_node()
         if node is None:
             module = self.modules.running()
-            if torch.is_grad_enabled():
-                self.modules.remember(torch._C._autograd._get_sequence_nr() - 1)
+            # Without gradients too: a custom autograd function's node is made before its forward runs, without them.
+            self.modules.remember(torch._C._autograd._get_sequence_nr() - 1)
         else:
             module = self.modules.of_sequence(node._sequence_nr())
         self.recorder.operation(name, module)
@@ -81,10 +91,13 @@ class MetaDispatch(TorchDispatchMode):
             return kernel(self, func, args, kwargs)
         try:
             return self.plans.run(func, args, kwargs)
-        except NotImplementedError as error:
+        except RuntimeError as error:
+            if not _lacks_meta_kernel(error):
+                raise
+            name = func._schema.name
             raise UntraceableError(
-                f"operator {func._schema.name} in module {self.modules.running_name()!r} cannot be followed without a GPU: it has no meta "
-                f"kernel ({error}). Give it one with torch.library.register_fake, or leave the part out of what is forecast."
+                f"operator {name} in {self.modules.described(self.recorder.operation_modules[-1])} cannot be followed without a GPU: it has no "
+                f"meta kernel. Give it one with torch.library.register_fake({name!r}), or leave the part out of what is forecast."
             ) from error
 
     def born(self, outputs: Tree) -> None:
@@ -95,6 +108,11 @@ class MetaDispatch(TorchDispatchMode):
         elif isinstance(outputs, (list, tuple)):
             for output in outputs:
                 self.born(output)
+
+
+def _lacks_meta_kernel(error: RuntimeError) -> bool:
+    """Tell whether there was no shape function: what the dispatcher raises, and what a `custom_op` does (torch/_library/custom_ops.py, 2.13)."""
+    return isinstance(error, NotImplementedError) or str(error).startswith("There was no fake impl registered for")
 
 
 def _on_device(arguments: tuple[Any, ...]) -> bool:

@@ -51,7 +51,7 @@ class CudaFunctions(TorchFunctionMode):
 def transparent_functions() -> Iterator[None]:
     """Let torch's own Python functions run under a function mode rather than be handed to it whole."""
     names = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
-    homes: list[types.ModuleType] = [torch.nn.functional, torch.functional, torch._tensor, torch.nn.init]
+    homes: list[types.ModuleType] = [torch.nn.functional, torch.functional, torch._tensor, torch.autograd, torch.nn.init]
     saved = [(home, name, getattr(home, name)) for home in homes for name in names if hasattr(home, name)]
     for home, name, _ in saved:
         setattr(home, name, lambda *_: False)

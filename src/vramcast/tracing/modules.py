@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,14 +17,20 @@ from torch import nn
 
 from vramcast.tracing.recorder import Recorder
 
+_LISTED = 4
+"""Members of a list whose shapes are told."""
 
-@dataclass(slots=True)
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """The innermost module call that raised."""
 
-    module: str
-    type_name: str
+    where: str
+    """The module in words: `module 'layer1.0' (BasicBlock)`."""
     shapes: tuple[str, ...]
+    """What it was called with."""
+    error: int
+    """`id` of what was raised: holding on to the exception itself would keep its frames' tensors alive."""
 
 
 @dataclass(slots=True)
@@ -35,6 +41,7 @@ class ModuleStack:
     failure: Failure | None = None
     _index_of: dict[int, int] = field(default_factory=dict)
     _name_of: dict[int, str] = field(default_factory=dict)
+    _type_of: dict[int, str] = field(default_factory=dict)
     _stack: list[int] = field(default_factory=lambda: [0])
     _sequences: list[int] = field(default_factory=list)
     _sequence_modules: list[int] = field(default_factory=list)
@@ -46,6 +53,7 @@ class ModuleStack:
                 index = self.recorder.module(name)
                 self._index_of[id(child)] = index
                 self._name_of[index] = name
+                self._type_of[index] = type(child).__name__
 
     def running(self) -> int:
         """Return the index of the innermost running module."""
@@ -54,6 +62,11 @@ class ModuleStack:
     def running_name(self) -> str:
         """Return the fully qualified name of the innermost running module."""
         return self._name_of.get(self._stack[-1], "")
+
+    def described(self, index: int) -> str:
+        """Name a module in words: `module 'layer1.0' (BasicBlock)`, `the model itself (ResNet)`."""
+        name, type_name = self._name_of.get(index, ""), self._type_of.get(index, "")
+        return (f"module {name!r}" if name else "the model itself") + (f" ({type_name})" if type_name else "")
 
     def remember(self, sequence: int) -> None:
         """Note that the autograd node with this sequence number was made by the running module."""
@@ -78,9 +91,9 @@ class ModuleStack:
             stack.append(index_of.get(id(module), stack[-1]))
             try:
                 return original(module, *args, **kwargs)
-            except Exception:
-                if self.failure is None:
-                    self.failure = Failure(self.running_name(), type(module).__name__, _shapes(args, kwargs))
+            except (Exception, SystemExit) as error:
+                if self.failure is None or self.failure.error != id(error):
+                    self.failure = Failure(self.described(stack[-1]), shapes_of([*args, *kwargs.values()]), id(error))
                 raise
             finally:
                 stack.pop()
@@ -92,6 +105,15 @@ class ModuleStack:
             nn.Module.__call__ = original  # type: ignore[method-assign]
 
 
-def _shapes(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, ...]:
-    values = [*args, *kwargs.values()]
-    return tuple("x".join(map(str, value.shape)) or "scalar" if isinstance(value, torch.Tensor) else type(value).__name__ for value in values)
+def shapes_of(values: Iterable[Any]) -> tuple[str, ...]:
+    """Return the shapes of tensors, also of those in lists: `("2x3", "[4x5, 4x6]")`; of other values the type, of None nothing."""
+    return tuple(_shape(value) for value in values if value is not None)
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, torch.Tensor):
+        return "x".join(map(str, value.shape)) or "scalar"
+    if isinstance(value, (list, tuple)):
+        shown = shapes_of(value[:_LISTED])
+        return f"[{', '.join((*shown, '...') if len(value) > _LISTED else shown)}]"
+    return type(value).__name__

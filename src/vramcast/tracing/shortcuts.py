@@ -40,7 +40,10 @@ def shortcut(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[st
 
 
 def _converts(kwargs: dict[str, Any]) -> bool:
-    return any(kwargs.get(name) is not None for name in ("dtype", "memory_format", "layout")) or kwargs.get("device") not in (None, torch.device("meta"))
+    return any(kwargs.get(name) is not None for name in ("dtype", "memory_format", "layout")) or kwargs.get("device") not in (
+        None,
+        torch.device("meta"),
+    )
 
 
 def _like_first(args: tuple[Any, ...]) -> tuple[tuple[int, ...], tuple[int, ...], torch.dtype] | None:
@@ -50,7 +53,9 @@ def _like_first(args: tuple[Any, ...]) -> tuple[tuple[int, ...], tuple[int, ...]
     first = tensors[0]
     if not first.is_floating_point() or not _is_dense(first):
         return None
-    if any(other.shape != first.shape or other.stride() != first.stride() or other.dtype != first.dtype or not other.is_meta for other in tensors[1:]):
+    if any(
+        other.shape != first.shape or other.stride() != first.stride() or other.dtype != first.dtype or not other.is_meta for other in tensors[1:]
+    ):
         return None
     return (tuple(first.shape), first.stride(), first.dtype)
 

@@ -1,8 +1,8 @@
 """The tracer: runs a program on meta tensors and returns what it did to memory.
 
-    with Tracer(capability=(8, 9)) as tracer:
-        program.run(tracer)
-    trace = attribute(tracer.recording(), subject)
+with Tracer(capability=(8, 9)) as tracer:
+    program.run(tracer)
+trace = attribute(tracer.recording(), subject)
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from vramcast.tracing.modules import Failure, ModuleStack
 from vramcast.tracing.recorder import Recorder, Recording
 from vramcast.tracing.values import Values
 
-
 _BLIND_PHASES = frozenset({"load", "backward", "optimizer", "ema", "zero_grad", "checkpoint"})
 """Phases in which nothing looks at values."""
 
@@ -31,12 +30,12 @@ class Tracer:
     """A `Probe` that listens to a program running on meta tensors."""
 
     def __init__(self, capability: tuple[int, int] = (8, 0), seed: int = 0) -> None:
-        self._recorder = Recorder()
-        self._values = Values(self._recorder)
-        self._recorder.on_death = self._values.died
-        self._modules = ModuleStack(self._recorder)
-        self._dispatch = MetaDispatch(self._recorder, self._modules, self._values)
-        self._functions = CudaFunctions(self._recorder, self._values, capability)
+        self.recorder = Recorder()
+        self._values = Values(self.recorder)
+        self.recorder.on_death = self._values.died
+        self._modules = ModuleStack(self.recorder)
+        self._dispatch = MetaDispatch(self.recorder, self._modules, self._values)
+        self._functions = CudaFunctions(self.recorder, self._values, capability)
         self._capability = capability
         self._seed = seed
         self._stack = contextlib.ExitStack()
@@ -45,7 +44,7 @@ class Tracer:
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(devices=[]))
             torch.manual_seed(self._seed)
-            stack.enter_context(cuda_present(self._recorder, self._capability, self._functions.autocast.clear))
+            stack.enter_context(cuda_present(self.recorder, self._capability, self._functions.autocast.clear))
             stack.enter_context(transparent_functions())
             stack.enter_context(self._modules.follow())
             stack.enter_context(torch.autograd.set_multithreading_enabled(False))
@@ -57,14 +56,23 @@ class Tracer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._stack.close()
 
+    def failure(self, error: BaseException) -> Failure | None:
+        """Return the innermost module call that raised `error`; None where it came from outside all modules."""
+        failure = self._modules.failure
+        return failure if failure is not None and failure.error == id(error) else None
+
+    def maker(self, sequence: int) -> str:
+        """Name, in words, the module that made the autograd node of this sequence number."""
+        return self._modules.described(self._modules.of_sequence(sequence))
+
     @property
-    def failure(self) -> Failure | None:
-        """The innermost module call that raised, if one did."""
-        return self._modules.failure
+    def current_phase(self) -> str:
+        """The phase the program is in."""
+        return self.recorder.phases[-1].name
 
     def phase(self, name: str, step: int) -> None:
         """Begin a phase."""
-        self._recorder.phase(name, step)
+        self.recorder.phase(name, step)
         self._values.is_following = name not in _BLIND_PHASES
 
     def adopt(self, module: nn.Module, weights: Component = Component.WEIGHTS, buffers: Component = Component.BUFFERS, prefix: str = "") -> None:
@@ -72,22 +80,30 @@ class Tracer:
         self._modules.know(module, prefix)
         with torch._C.DisableTorchFunction():
             for name, child in _children_first(module, prefix):
-                index = self._recorder.module(name)
-                self._recorder.operation("aten::_to_copy", index)
+                index = self.recorder.module(name)
+                self.recorder.operation("aten::_to_copy", index)
                 self._adopt_tensors(child._parameters.values(), weights)
                 self._adopt_tensors(child._buffers.values(), buffers)
 
     def claim(self, component: Component, tensors: Iterable[torch.Tensor]) -> None:
         """Say what storages are for."""
         with torch._C.DisableTorchFunction():
-            self._recorder.claim(component, tensors)
+            self.recorder.claim(component, tensors)
 
     def own(self, tensor: torch.Tensor, like: torch.Tensor) -> None:
         """Say that a tensor belongs to the module of another (a gradient or a state to its weight's)."""
         with torch._C.DisableTorchFunction():
-            block = self._recorder.block_of(like)
-            if block is not None and block in self._recorder.owners:
-                self._recorder.own(tensor, self._recorder.owners[block])
+            block = self.recorder.block_of(like)
+            if block is not None and block in self.recorder.owners:
+                self.recorder.own(tensor, self.recorder.owners[block])
+
+    def inherit(self, tensor: torch.Tensor, source: torch.Tensor) -> None:
+        """Say that a tensor takes the place of another: it is for the same, and of the same module."""
+        with torch._C.DisableTorchFunction():
+            block = self.recorder.block_of(source)
+            if block is not None and block in self.recorder.claims:
+                self.recorder.claim(self.recorder.claims[block], [tensor])
+        self.own(tensor, source)
 
     def assume(self, tensors: Iterable[torch.Tensor], values: Iterable[torch.Tensor]) -> None:
         """Say which values tensors hold."""
@@ -97,17 +113,19 @@ class Tracer:
 
     def caveat(self, message: str, bound_bytes: int | None = None) -> None:
         """Keep a caveat."""
-        self._recorder.caveat(message, bound_bytes)
+        self.recorder.caveat(message, bound_bytes)
 
     def recording(self) -> Recording:
         """Stop listening and return the facts."""
-        return self._recorder.freeze()
+        self._values.report()
+        return self.recorder.freeze()
 
     def _adopt_tensors(self, tensors: Iterable[torch.Tensor | None], component: Component) -> None:
         for tensor in tensors:
-            if tensor is not None and tensor.is_meta and self._recorder.allocate(tensor):
-                self._recorder.claim(component, [tensor])
-                self._recorder.own(tensor, self._recorder.operation_modules[-1])
+            if tensor is not None and tensor.is_meta:
+                self.recorder.allocate(tensor)
+                self.recorder.claim(component, [tensor])
+                self.recorder.own(tensor, self.recorder.operation_modules[-1])
 
 
 def _children_first(module: nn.Module, prefix: str) -> Iterable[tuple[str, nn.Module]]:

@@ -6,6 +6,7 @@ The memory of their results is recorded as on a GPU. Boolean masks are turned in
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,8 +33,24 @@ OPERATORS = (
 
 def run(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, kwargs: Keywords) -> Tree:
     """Compute the operator on values and return device tensors of the shapes that came out."""
-    results = func(*(_values(dispatch, func, argument) for argument in args), **kwargs)
-    return _on_device(dispatch, results)
+    values = [_values(dispatch, func, argument) for argument in args]
+    return _on_device(dispatch, func(*values, **kwargs))
+
+
+def nms(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, kwargs: Keywords) -> Tree:
+    """`torchvision::nms`: slow on the CPU, and asked the same for every image of a drawn batch, so answers are remembered."""
+    boxes, scores = (_values(dispatch, func, argument).float().contiguous() for argument in args[:2])
+    kept = _kept(func, boxes.numpy().tobytes(), scores.numpy().tobytes(), args[2])
+    return _on_device(dispatch, kept)
+
+
+@functools.lru_cache(maxsize=256)
+def _kept(func: torch._ops.OpOverload, boxes: bytes, scores: bytes, iou_threshold: float) -> torch.Tensor:
+    if not scores:
+        return torch.empty(0, dtype=torch.int64)
+    as_floats = functools.partial(torch.frombuffer, dtype=torch.float32)
+    kept: torch.Tensor = func(as_floats(bytearray(boxes)).view(-1, 4), as_floats(bytearray(scores)), iou_threshold)
+    return kept
 
 
 def item(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, kwargs: Keywords) -> Any:

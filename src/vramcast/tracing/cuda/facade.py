@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch.utils.checkpoint
 
 from vramcast.tracing.recorder import Recorder
 
@@ -29,30 +30,44 @@ class IdleStream:
         return lambda *args, **kwargs: None
 
 
+_QUIET = (
+    "synchronize", "set_device", "reset_peak_memory_stats", "reset_max_memory_allocated", "manual_seed", "manual_seed_all", "_lazy_init",
+    "set_rng_state",
+)  # fmt: skip
+"""Functions of `torch.cuda` that move no memory."""
+_ZERO = ("current_device", "memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved")
+
+
+def _always(value: Any) -> Callable[..., Any]:
+    """Return a function that answers every call alike. Each name gets one of its own: torch tells functions apart by identity."""
+    return lambda *args, **kwargs: value
+
+
 def _answers(recorder: Recorder, capability: tuple[int, int], clear_autocast: Callable[[], None]) -> list[tuple[object, str, Any]]:
-    def nothing(*args: Any, **kwargs: Any) -> None:
-        return None
-
-    def zero(*args: Any, **kwargs: Any) -> int:
-        return 0
-
-    def yes(*args: Any, **kwargs: Any) -> bool:
-        return True
-
-    cuda = torch.cuda
+    cuda, common = torch.cuda, torch.cuda.amp.common
+    streams = [(cuda, name, type(name, (IdleStream,), {})) for name in ("Stream", "Event", "stream", "current_stream", "device")]
     return [
-        (cuda, "is_available", yes), (cuda, "device_count", lambda: 1), (cuda, "current_device", zero), (cuda, "is_initialized", yes),
-        (cuda, "is_bf16_supported", lambda *args, **kwargs: capability >= (8, 0)), (cuda, "get_device_capability", lambda *args: capability),
-        (cuda, "get_device_name", lambda *args: "vramcast"), (cuda, "synchronize", nothing), (cuda, "set_device", nothing),
-        (cuda, "empty_cache", recorder.empty_cache), (cuda, "reset_peak_memory_stats", nothing), (cuda, "manual_seed", nothing),
-        (cuda, "manual_seed_all", nothing), (cuda, "memory_allocated", zero), (cuda, "memory_reserved", zero),
-        (cuda, "max_memory_allocated", zero), (cuda, "max_memory_reserved", zero), (cuda, "Stream", IdleStream), (cuda, "Event", IdleStream),
-        (cuda, "stream", IdleStream), (cuda, "current_stream", IdleStream), (cuda, "device", IdleStream), (cuda, "_lazy_init", nothing),
-        (cuda, "get_rng_state", lambda *args: torch.get_rng_state()), (cuda, "set_rng_state", nothing),
-        (torch.amp.autocast_mode.torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
-        (torch.amp.grad_scaler.torch.cuda.amp.common, "amp_definitely_not_available", lambda: False),
+        *((cuda, name, _always(None)) for name in _QUIET),
+        *((cuda, name, _always(0)) for name in _ZERO),
+        *streams,
+        (cuda, "is_available", _always(True)),
+        (cuda, "is_initialized", _always(True)),
+        (cuda, "device_count", _always(1)),
+        (cuda, "is_bf16_supported", _always(capability >= (8, 0))),
+        (cuda, "get_device_capability", _always(capability)),
+        (cuda, "get_device_name", _always("vramcast")),
+        (cuda, "empty_cache", recorder.empty_cache),
+        (cuda, "get_rng_state", lambda *args: torch.get_rng_state()),
+        (common, "amp_definitely_not_available", _always(False)),
+        (torch.backends.cudnn, "is_acceptable", _always(False)),
         (torch, "clear_autocast_cache", clear_autocast),
-    ]  # fmt: skip
+        (torch.utils.checkpoint, "_allowed_determinism_checks_to_fns", {"default": _shape_and_type, "none": lambda tensor: None}),
+    ]
+
+
+def _shape_and_type(tensor: torch.Tensor) -> tuple[torch.Size, torch.dtype]:
+    """What checkpointing compares between forward and recomputation, less the device, which is `meta` to hooks that run within an operator."""
+    return tensor.shape, tensor.dtype
 
 
 @contextlib.contextmanager

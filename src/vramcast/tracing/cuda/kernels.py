@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from vramcast.tracing.cuda import attention_kernels, backward_in_place, convolution, data_dependent, fused_optimizer, rnn_kernels
+from vramcast.tracing.cuda import attention_kernels, backward_in_place, composite, convolution, data_dependent, fused_optimizer, rnn_kernels, upsampling
 from vramcast.tracing.cuda.kernel import Kernel
 
 aten = torch.ops.aten
@@ -25,16 +25,22 @@ KERNELS: dict[torch._ops.OpOverload, Kernel] = {
     **dict.fromkeys(data_dependent.OPERATORS, data_dependent.run),
     aten._local_scalar_dense.default: data_dependent.item,
     aten._to_copy.default: data_dependent.copy,
+    aten.upsample_bicubic2d.default: upsampling.bicubic,
     aten.index.Tensor: data_dependent.index,
     aten.index_put.default: backward_in_place.index_put,
     aten.index_put_.default: data_dependent.index_put,
     aten._index_put_impl_.default: data_dependent.index_put,
+    aten.add.Tensor: backward_in_place.accumulate_gradients,
     **dict.fromkeys(backward_in_place.ACCUMULATIONS, backward_in_place.accumulate),
     **dict.fromkeys(backward_in_place.ELEMENTWISE, backward_in_place.elementwise),
+    **dict.fromkeys(composite.ELEMENTWISE_LOSSES, composite.elementwise_loss),
+    aten.mse_loss.default: composite.mse_loss,
+    aten.binary_cross_entropy_with_logits.default: composite.binary_cross_entropy_with_logits,
+    aten.logsumexp.default: composite.logsumexp,
     **dict.fromkeys(fused_optimizer.OPERATORS, fused_optimizer.run),
 }
 
 KERNELS_BY_NAME: dict[str, Kernel] = {
-    "torchvision::nms": data_dependent.run,
+    "torchvision::nms": data_dependent.nms,
 }
 """Rules for operators of other packages, which may not be imported yet."""

@@ -1,0 +1,1 @@
+"""Runs programs on meta tensors and records what they do to memory."""

@@ -1,0 +1,1 @@
+"""What a CUDA tensor would do: one file per subject, each with its source."""
