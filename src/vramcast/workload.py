@@ -17,7 +17,7 @@ Mode = Literal["train", "infer"]
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "amp-fp16", "amp-bf16"]
 Optimizer = Literal[
     "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "asgd", "rprop",
-    "adafactor", "lion", "muon", "adam8bit", "adamw8bit", "lion8bit",
+    "adafactor", "lion", "muon", "musgd", "adam8bit", "adamw8bit", "lion8bit",
 ]  # fmt: skip
 OptimizerLoop = Literal["default", "foreach", "fused", "for-loop"]
 ZeroGrad = Literal["start", "before-backward", "after-step"]
@@ -30,8 +30,8 @@ LARGEST_COUNT = 10**12
 
 _FUSED = {"sgd", "momentum", "nesterov", "adam", "adamw", "adagrad"}
 """torch 2.13, `torch/optim`: the optimizers with a `fused=` argument."""
-_LOOP_ONLY = {"muon", "lion", "adam8bit", "adamw8bit", "lion8bit"}
-"""No `foreach=` argument: Muon (torch 2.13), and optimizers from outside torch, which loop over tensors."""
+_LOOP_ONLY = {"muon", "musgd", "lion", "adam8bit", "adamw8bit", "lion8bit"}
+"""No `foreach=` argument: Muon (torch 2.13), and optimizers from outside torch, each with one way of stepping."""
 
 
 class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,6 +63,28 @@ class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """None: as in training."""
     uses_ema: bool = False
     """Runs the EMA copy rather than the trained module."""
+
+
+class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a trainer does what can be done in several ways. The defaults are a plain PyTorch loop's; presets set them."""
+
+    conversion: Literal["step", "loader"] = "step"
+    """Who turns images staged as uint8 into floats: the step, by `img.float() / 255` (two float batches for a moment), or
+    the loader on arrival, in place (`.to(float32).sub_().div_()`)."""
+    parameter_groups: Literal["single", "no-decay-1d", "weight-norm-bias"] = "single"
+    """`no-decay-1d`: biases and one-dimensional parameters apart; `weight-norm-bias`: three groups. A foreach optimizer's
+    temporaries live for one group at a time."""
+    epoch: Literal["loop", "function"] = "loop"
+    """`function`: an epoch is a function of its own, so its last batch, outputs and loss are gone when validation begins."""
+    half_validation_inputs: bool = False
+    """Validation under fp16 autocast gets fp16 images."""
+    kept_outputs: int = 0
+    """Validation batches whose outputs stay on the GPU until the pass ends."""
+    checkpoint_save: Literal["views", "copies"] = "views"
+    """`views`: `state_dict()` holds no memory of its own; `copies`: an fp16 copy of the averaged (or trained) module and a
+    copy of the optimizer states are made on the GPU."""
+    checkpoint_device: Literal["cuda", "cpu"] = "cuda"
+    """Where `torch.load` puts the checkpoint a run is resumed from; `cuda`, where its tensors came from, is torch's default."""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,6 +148,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The trainer whose habits were applied."""
     seed: int = 0
     """Seed of the drawn values."""
+    habits: Habits = Habits()
+    """Details of the training loop that seldom need to be given by hand."""
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -189,9 +213,9 @@ def make(fields: dict[str, Any]) -> Workload:
         from vramcast.presets import preset_fields
 
         plain = preset_fields(plain["preset"], plain) | plain
-    if isinstance(plain.get("image"), int):
+    if type(plain.get("image")) is int:
         plain["image"] = (plain["image"], plain["image"])
-    if "inputs" in plain:
+    if isinstance(plain.get("inputs"), (list, tuple)):
         plain["inputs"] = [InputSpec.parse(item) if isinstance(item, str) else item for item in plain["inputs"]]
     for name, legal in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
         if name in plain and plain[name] not in legal:
@@ -199,7 +223,9 @@ def make(fields: dict[str, Any]) -> Workload:
     try:
         return msgspec.convert(msgspec.to_builtins(plain), Workload)
     except msgspec.ValidationError as error:
-        raise WorkloadError(f"{error}".replace("`$.", "`")) from None
+        from vramcast.field_errors import refusal
+
+        raise refusal(error, plain, Workload) from None
 
 
 def _check_values(workload: Workload) -> None:
@@ -208,28 +234,47 @@ def _check_values(workload: Workload) -> None:
         "steps": workload.steps, **{f"image {side}": pixels for side, pixels in zip(("height", "width"), workload.image or ())},
     }  # fmt: skip
     for spec in workload.inputs:
-        counts |= {f"input {spec.name} dimension {i}": side for i, side in enumerate(spec.shape)}
+        counts |= {f"dimension {i} of input {spec.name!r}": side for i, side in enumerate(spec.shape)}
     if workload.validation is not None:
         counts["validation batch"] = workload.validation.batch
+        counts |= {f"validation image {side}": pixels for side, pixels in zip(("height", "width"), workload.validation.image or ())}
+    counts |= {f"image_range {end}": side for end, side in zip(("smallest", "largest"), workload.image_range or ())}
     for name, value in counts.items():
         if value is not None and not 1 <= value <= LARGEST_COUNT:
             raise WorkloadError(f"{name} is {value}; it must be at least 1 and at most {LARGEST_COUNT:,}.")
-    for name, value in {"targets": workload.targets, "prefetch": workload.prefetch}.items():
+    for name, value in {"targets": workload.targets, "prefetch": workload.prefetch, "kept_outputs": workload.habits.kept_outputs}.items():
         if value is not None and not 0 <= value <= LARGEST_COUNT:
             raise WorkloadError(f"{name} is {value}; it must be at least 0 and at most {LARGEST_COUNT:,}.")
+    if workload.weight_decay is not None and not 0 <= workload.weight_decay < float("inf"):
+        raise WorkloadError(f"weight_decay is {workload.weight_decay}; it must be at least 0 and finite.")
 
 
 def _check_combinations(workload: Workload) -> None:
     if not workload.is_training:
         _check_inference(workload)
+    _check_optimizer(workload)
+    _check_inputs(workload)
+    if workload.validation is not None and workload.validation.uses_ema and workload.ema != "gpu":
+        raise WorkloadError(f"validation uses_ema and ema {workload.ema!r} exclude each other: a copy to be validated lies on the GPU.")
+
+
+def _check_optimizer(workload: Workload) -> None:
+    loop, optimizer = (f"{name} {getattr(workload, name)!r}" for name in ("optimizer_loop", "optimizer"))
     if workload.optimizer_loop == "fused" and workload.optimizer not in _FUSED:
-        raise WorkloadError(
-            f"optimizer_loop 'fused' and optimizer {workload.optimizer!r} exclude each other: torch has fused kernels for {', '.join(sorted(_FUSED))}."
-        )
+        raise WorkloadError(f"{loop} and {optimizer} exclude each other: torch has fused kernels for {', '.join(sorted(_FUSED))}.")
     if workload.optimizer_loop == "foreach" and workload.optimizer in _LOOP_ONLY:
-        raise WorkloadError(f"optimizer_loop 'foreach' and optimizer {workload.optimizer!r} exclude each other: it has no foreach version; use 'default'.")
-    if workload.inputs and workload.image is not None:
-        raise WorkloadError(f"inputs {[spec.name for spec in workload.inputs]} and image {workload.image} exclude each other: an input states its own shape.")
+        raise WorkloadError(f"{loop} and {optimizer} exclude each other: it has no foreach version; use 'default'.")
+
+
+def _check_inputs(workload: Workload) -> None:
+    names, image, sides = [spec.name for spec in workload.inputs], workload.image, workload.image_range
+    if names and image is not None:
+        raise WorkloadError(f"inputs {names} and image {image} exclude each other: an input states its own shape.")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise WorkloadError(f"inputs name {twice!r} {names.count(twice)} times; each input is named once.")
+    if sides is not None and sides[0] > sides[1]:
+        raise WorkloadError(f"image_range {sides} runs backwards: {sides[0]} is more than {sides[1]}.")
     if workload.prefetch_dtype == "uint8" and workload.seq is not None:
         raise WorkloadError(f"prefetch_dtype 'uint8' and seq {workload.seq} exclude each other: token ids are not images.")
 
@@ -239,7 +284,7 @@ def _check_inference(workload: Workload) -> None:
     defaults = Workload.__struct_defaults__
     names = Workload.__struct_fields__
     default_of = dict(zip(names[len(names) - len(defaults) :], defaults))
-    only_training = ("accumulate", "checkpointing", "ema", "freeze", "clip_grad", "resume", "optimizer_loop", "weight_decay", "validation", "loss")
+    only_training = "accumulate checkpointing clip_grad ema freeze loss optimizer_loop phases resume validation weight_decay".split()
     for name in only_training:
         if getattr(workload, name) != default_of[name]:
-            raise WorkloadError(f"mode 'infer' and {name} {getattr(workload, name)!r} exclude each other: {name} belongs to training.")
+            raise WorkloadError(f"mode 'infer' and {name} {getattr(workload, name)!r} exclude each other: {name} belongs to mode 'train'.")

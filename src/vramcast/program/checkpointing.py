@@ -14,12 +14,10 @@ from vramcast.program.probe import Probe
 def checkpoint_blocks(module: nn.Module, probe: Probe) -> None:
     """Checkpoint a model's repeated blocks.
 
-    transformers' models bring their own switch. Elsewhere the blocks are the children of every `Sequential` or
+    transformers' and timm's models bring their own switch. Elsewhere the blocks are the children of every `Sequential` or
     `ModuleList` that holds several modules with children of their own, outermost first; non-reentrant, as torch advises.
     """
-    enable = getattr(module, "gradient_checkpointing_enable", None)
-    if enable is not None:
-        enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    if _switched_on(module):
         return
     blocks = list(repeated_blocks(module))
     for block in blocks:
@@ -36,3 +34,22 @@ def repeated_blocks(module: nn.Module) -> Iterator[nn.Module]:
             yield from (block for block in blocks if not isinstance(block, (nn.ModuleList, nn.ModuleDict)))
         else:
             yield from repeated_blocks(child)
+
+
+def _switched_on(module: nn.Module) -> bool:
+    """Turn on a model's own checkpointing, where it has one that works.
+
+    transformers 5.23, modeling_utils.py: `gradient_checkpointing_enable` refuses without `supports_gradient_checkpointing`.
+    timm 1.0: `set_grad_checkpointing`, which train.py calls for `--grad-checkpointing`, asserts where it is not supported.
+    """
+    if getattr(module, "supports_gradient_checkpointing", False):
+        module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+        return True
+    switch = getattr(module, "set_grad_checkpointing", None)
+    if switch is None:
+        return False
+    try:
+        switch(True)
+    except AssertionError:
+        return False
+    return True

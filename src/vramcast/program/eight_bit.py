@@ -16,7 +16,9 @@ MIN_8BIT_SIZE = 4096
 BLOCK = 256
 
 
-class _EightBit(torch.optim.Optimizer):
+class EightBit(torch.optim.Optimizer):
+    """An optimizer whose `states` are held in 8 bits."""
+
     states: tuple[str, ...]
 
     def __init__(self, params: Iterable[Any], lr: float = 1e-3, weight_decay: float = 0.0) -> None:
@@ -29,9 +31,10 @@ class _EightBit(torch.optim.Optimizer):
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None and not self.state[parameter]:
-                    self._make_states(parameter)
+                    self.make_states(parameter)
 
-    def _make_states(self, parameter: torch.Tensor) -> None:
+    def make_states(self, parameter: torch.Tensor) -> None:
+        """Make the states of a parameter that has none."""
         state = self.state[parameter]
         if parameter.numel() < MIN_8BIT_SIZE:
             state |= {name: torch.zeros_like(parameter, dtype=torch.float32) for name in self.states}
@@ -44,13 +47,13 @@ class _EightBit(torch.optim.Optimizer):
             state[f"absmax_{name}"] = torch.zeros(-(-parameter.numel() // BLOCK), device=parameter.device)
 
 
-class Adam8bit(_EightBit):
+class Adam8bit(EightBit):
     """Adam and AdamW: two states."""
 
     states = ("exp_avg", "exp_avg_sq")
 
 
-class Lion8bit(_EightBit):
+class Lion8bit(EightBit):
     """Lion: one state."""
 
     states = ("exp_avg",)

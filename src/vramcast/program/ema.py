@@ -1,7 +1,8 @@
 """An exponential moving average of weights and buffers, kept as a second module in fp32.
 
-The update is a loop over tensors, as in timm's `ModelEmaV3` without foreach and ultralytics' `ModelEMA`
-(ultralytics 8.4, utils/torch_utils.py): `average *= d; average += (1 - d) * current`, so one tensor at a time is temporary.
+The update is one foreach call in place, without temporaries: ultralytics' `ModelEMA` (8.4, utils/torch_utils.py,
+`_foreach_lerp_`) and timm's `ModelEmaV3` (1.0, utils/model_ema.py: `_foreach_lerp_`, or a product and a sum that promote
+inside the kernel where the module is in half precision).
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ class MovingAverage:
     def update(self, module: nn.Module) -> None:
         """Move the average towards the module."""
         current = module.state_dict()
-        for name, average in self.module.state_dict().items():
-            if average.is_floating_point():
-                average *= DECAY
-                average += (1 - DECAY) * current[name].detach()
+        floating = {name: average for name, average in self.module.state_dict().items() if average.is_floating_point()}
+        averages, values = list(floating.values()), [current[name] for name in floating]
+        if all(average.dtype is value.dtype for average, value in zip(averages, values)):
+            torch._foreach_lerp_(averages, values, 1 - DECAY)
+        else:
+            torch._foreach_mul_(averages, DECAY)
+            torch._foreach_add_(averages, values, alpha=1 - DECAY)

@@ -20,6 +20,15 @@ def autocast(precision: Precision) -> AbstractContextManager[object]:
     return contextlib.nullcontext() if dtype is None else torch.autocast("cuda", dtype)
 
 
+def autocast_in_validation(precision: Precision) -> AbstractContextManager[object]:
+    """Return the context a validation pass runs in: autocast that keeps no cast copies of weights.
+
+    Trainers validate in `torch.inference_mode`, where autocast's weight cache keeps nothing (seen in torch 2.13).
+    """
+    dtype = _AUTOCAST.get(precision)
+    return contextlib.nullcontext() if dtype is None else torch.autocast("cuda", dtype, cache_enabled=False)
+
+
 def module_dtype(precision: Precision) -> torch.dtype:
     """Return the type of parameters, buffers and images."""
     return _MODULE.get(precision, torch.float32)

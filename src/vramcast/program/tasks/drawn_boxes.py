@@ -12,9 +12,10 @@ SMALLEST, LARGEST = 0.02, 0.5
 """Sides of a box as shares of the image's sides."""
 
 STATEMENT = (
-    "Objects were drawn (seeded): {count} per image, box sides log-uniform from 2 % to 50 % of the image's, the same in every image; "
-    "predictions were drawn where the loss looks at them."
+    "Objects were drawn (seeded): {count} per image, box sides log-uniform from 2 % to 50 % of the image's; so were predictions, where losses and "
+    "post-processing look at them; both are the same in every image."
 )
+PREDICTIONS_STATEMENT = "Predictions were drawn (seeded) where post-processing looks at them, the same in every image."
 
 
 def boxes_xywh(count: int, generator: torch.Generator) -> torch.Tensor:

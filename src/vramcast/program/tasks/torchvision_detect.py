@@ -1,8 +1,6 @@
 """torchvision's detection models: their own losses on drawn objects.
 
 Inputs are a list of images and a list of target dictionaries (torchvision 0.28, models/detection/generalized_rcnn.py).
-Proposals and detections depend on what the heads predict; those outputs are drawn: box offsets normal with deviation
-0.1, scores standard normal.
 """
 
 from __future__ import annotations
@@ -13,11 +11,10 @@ import torch
 from torch import nn
 
 from vramcast.program.probe import Probe
-from vramcast.program.tasks.drawn_boxes import STATEMENT, boxes_xyxy
-from vramcast.program.tasks.interface import DEVICE, Batch, Setting, tensors_in
+from vramcast.program.tasks.drawn_boxes import PREDICTIONS_STATEMENT, STATEMENT, boxes_xyxy
+from vramcast.program.tasks.interface import DEVICE, Batch, Setting
+from vramcast.program.tasks.torchvision_predictions import watch_heads
 
-_HEADS = ("rpn.head", "head", "roi_heads.box_predictor")
-"""Modules whose outputs decide which boxes are kept."""
 KEYPOINTS = 17
 
 
@@ -25,13 +22,9 @@ class TorchvisionDetect:
     """Boxes, masks and keypoints."""
 
     def prepare(self, module: nn.Module, setting: Setting, probe: Probe) -> None:
-        """Let the heads' outputs hold drawn predictions."""
-        generator = torch.Generator().manual_seed(setting.workload.seed)
-        known = dict(module.named_modules())
-        for name in _HEADS:
-            if name in known:
-                known[name].register_forward_hook(lambda _, args, outputs: _assume_predictions(outputs, probe, generator))
-        probe.caveat(STATEMENT.format(count=setting.targets))
+        """Let proposals and detections be chosen among drawn predictions."""
+        watch_heads(module, probe, setting.workload.seed)
+        probe.caveat(STATEMENT.format(count=setting.targets) if setting.workload.is_training else PREDICTIONS_STATEMENT)
 
     def batch(self, setting: Setting) -> Batch:
         """Images C x H x W and a target dictionary for each."""
@@ -69,11 +62,3 @@ def _target(setting: Setting) -> dict[str, torch.Tensor]:
         points = torch.cat((centres.expand(count, KEYPOINTS, 2), torch.ones(count, KEYPOINTS, 1)), 2)
         target["keypoints"] = points.to(DEVICE)
     return target
-
-
-def _assume_predictions(outputs: Any, probe: Probe, generator: torch.Generator) -> None:
-    for tensor in tensors_in(outputs):
-        if tensor.is_floating_point() and tensor.dim() >= 2:
-            shape = tuple(tensor.shape)
-            deviation = 0.1 if shape[-1] % 4 == 0 and tensor.dim() < 4 else 1.0
-            probe.assume([tensor], [deviation * torch.randn(shape, generator=generator).to(tensor.dtype)])

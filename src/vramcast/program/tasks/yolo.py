@@ -1,11 +1,12 @@
 """Ultralytics models: their own losses on drawn objects.
 
 Batches have the keys and shapes of `YOLODataset.collate_fn` (ultralytics 8.4, data/dataset.py). The assigner looks at
-predictions; what it sees is drawn (see `_assume_predictions`), everything behind it follows from that.
+predictions; what it sees is drawn (`yolo_predictions.py`), everything behind it follows from that.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -14,35 +15,27 @@ from torch import nn
 from vramcast.program.probe import Probe
 from vramcast.program.tasks.drawn_boxes import STATEMENT, boxes_xywh
 from vramcast.program.tasks.interface import DEVICE, Batch, Setting, images, labels
+from vramcast.program.tasks.yolo_predictions import predictions_of, watch_losses, watch_outputs
+from vramcast.sources.torchvision_import import import_torchvision
 
 MASK_RATIO = 4
 """Masks are a quarter of the image's size (`mask_ratio` in cfg/default.yaml, ultralytics 8.4)."""
-CONFIDENCE_MEAN = 0.1
-"""Mean of the drawn confidences; they are exponentially distributed, as scores of a partly trained detector."""
-
 
 class Yolo:
     """Detection, segmentation, pose and oriented boxes; also RT-DETR."""
 
     def prepare(self, module: nn.Module, setting: Setting, probe: Probe) -> None:
-        """Give the module its hyperparameters and criterion, and let the assigner see drawn predictions."""
-        if not setting.workload.is_training:
-            return
-        from ultralytics.cfg import get_cfg
+        """Give the module its hyperparameters and criterion, and let losses and post-processing see drawn predictions."""
+        _move_head(module.model[-1])
+        watch_outputs(module, probe, setting.workload.seed)
+        if setting.workload.is_training:
+            from ultralytics.cfg import get_cfg
 
-        module.args = get_cfg()
-        module.nc = setting.classes
-        module.criterion = module.init_criterion()
-        criterion: Any = module.criterion
-        generator = torch.Generator().manual_seed(setting.workload.seed)
-        for part in (criterion, getattr(criterion, "one2many", None), getattr(criterion, "one2one", None)):
-            assigner = getattr(part, "assigner", None)
-            if isinstance(assigner, nn.Module):
-                assigner.register_forward_pre_hook(lambda _, args: _assume_predictions(args, probe, generator))
-            matcher = getattr(part, "matcher", None)
-            if isinstance(matcher, nn.Module):
-                matcher.register_forward_pre_hook(lambda _, args: _assume_queries(args, probe, generator))
-        probe.caveat(STATEMENT.format(count=setting.targets))
+            module.args = get_cfg()
+            module.nc = setting.classes
+            module.criterion = module.init_criterion()
+            watch_losses(module.criterion, probe, setting.workload.seed)
+            probe.caveat(STATEMENT.format(count=setting.targets))
 
     def batch(self, setting: Setting) -> Batch:
         """The dictionary the model's `loss` takes: images N x 3 x H x W and the objects of all images in one table."""
@@ -68,7 +61,7 @@ class Yolo:
 
     def outputs(self, module: nn.Module, batch: Batch) -> Any:
         """Decoded predictions (in evaluation mode)."""
-        return module.forward(batch.args[0]["img"])
+        return module(batch.args[0]["img"])
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Any, torch.Tensor]:
         """The model's own loss, summed over its parts as the trainer does."""
@@ -76,15 +69,19 @@ class Yolo:
         return items, loss.sum()
 
     def after_inference(self, module: nn.Module, outputs: Any, batch: Batch) -> Any:
-        """Non-maximum suppression, as validation and prediction run it."""
+        """Non-maximum suppression as validation runs it (ultralytics 8.4, models/yolo/detect/val.py and engine/validator.py).
+
+        It goes through torchvision, which `AutoBackend.warmup` imports for that; its limit on time is off, as a forecast's clock is not the card's.
+        """
+        import_torchvision()
         from ultralytics.utils.nms import non_max_suppression
 
-        predictions = outputs[0] if isinstance(outputs, (list, tuple)) else outputs
-        if isinstance(predictions, (list, tuple)):
-            predictions = predictions[0]
-        if getattr(module, "end2end", False) or predictions.shape[-1] == 6:
-            return predictions
-        return non_max_suppression(predictions, conf_thres=0.001, iou_thres=0.7, max_det=300, nc=getattr(module, "nc", 0))
+        head = module.model[-1]
+        is_rotated = type(head).__name__.startswith("OBB")
+        return non_max_suppression(
+            predictions_of(outputs), conf_thres=0.01 if is_rotated else 0.001, iou_thres=0.7, multi_label=True, max_det=300, nc=head.nc,
+            end2end=bool(getattr(head, "end2end", False)), rotated=is_rotated, max_time_img=math.inf,
+        )  # fmt: skip
 
 
 class YoloClassify:
@@ -99,7 +96,7 @@ class YoloClassify:
 
     def outputs(self, module: nn.Module, batch: Batch) -> Any:
         """Class probabilities."""
-        return module.forward(batch.args[0]["img"])
+        return module(batch.args[0]["img"])
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Any, torch.Tensor]:
         """Cross-entropy through the model's own criterion."""
@@ -112,6 +109,13 @@ class YoloClassify:
         return scores.topk(min(5, scores.shape[1]), 1)[1]
 
 
+def _move_head(head: Any) -> None:
+    """Move what a head keeps as plain attributes, as `BaseModel._apply` does on the way to a GPU (ultralytics 8.4, nn/tasks.py)."""
+    for name in ("stride", "anchors", "strides", "valid_mask"):
+        if isinstance(getattr(head, name, None), torch.Tensor):
+            setattr(head, name, getattr(head, name).to(DEVICE))
+
+
 def _masks(setting: Setting, boxes: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the overlapping index mask of each image, N x H/4 x W/4 (uint8), with the drawn boxes filled in."""
     height, width = (side // MASK_RATIO for side in setting.image)
@@ -121,35 +125,3 @@ def _masks(setting: Setting, boxes: torch.Tensor) -> dict[str, torch.Tensor]:
         mask[top : top + max(int(h * height), 1), left : left + max(int(w * width), 1)] = index + 1
     overlapping = mask.expand(setting.batch, height, width).contiguous()
     return {"masks": overlapping.to(DEVICE), "sem_masks": torch.zeros_like(overlapping).to(DEVICE)}
-
-
-def _assume_predictions(args: tuple[Any, ...], probe: Probe, generator: torch.Generator) -> None:
-    """Let the assigner's first two arguments, scores N x A x C and boxes N x A x 4 or 5, hold drawn predictions.
-
-    Scores are exponential with mean `CONFIDENCE_MEAN`. Boxes are centred on their anchor, sides log-uniform between
-    8 and 256 pixels; the same in every image.
-    """
-    scores, boxes, anchors, *_ = args
-    count, channels = boxes.shape[1], boxes.shape[2]
-    confidence = torch.empty(1, count, scores.shape[2]).exponential_(1 / CONFIDENCE_MEAN, generator=generator).clamp_(max=1)
-    low, high = torch.tensor(8.0).log(), torch.tensor(256.0).log()
-    sides = (low + (high - low) * torch.rand(1, count, 2, generator=generator)).exp()
-    centres = _grid(anchors)
-    if channels == 5:
-        drawn = torch.cat((centres, sides, torch.zeros(1, count, 1)), 2)
-    else:
-        drawn = torch.cat((centres - sides / 2, centres + sides / 2), 2)
-    probe.assume((scores, boxes), (confidence.to(scores.dtype).expand(scores.shape), drawn.to(boxes.dtype).expand(boxes.shape)))
-
-
-def _grid(anchors: torch.Tensor) -> torch.Tensor:
-    """Return the anchors' centres, 1 x A x 2, on the CPU."""
-    return anchors.detach().to("cpu", torch.float32)[None]
-
-
-def _assume_queries(args: tuple[Any, ...], probe: Probe, generator: torch.Generator) -> None:
-    """Let the matcher's boxes N x Q x 4 and scores N x Q x C hold drawn predictions."""
-    boxes, scores, *_ = args
-    drawn = boxes_xywh(boxes.shape[1], generator)[None].to(boxes.dtype)
-    logits = torch.randn(1, *scores.shape[1:], generator=generator).to(scores.dtype)
-    probe.assume((boxes, scores), (drawn.expand(boxes.shape), logits.expand(scores.shape)))

@@ -1,0 +1,1 @@
+"""How each kind of model is fed and judged: one file per task."""
