@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from vramcast.errors import ModelError
+from vramcast.errors import ModelError, UsageError, VramcastError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -46,10 +46,13 @@ def build_on_meta(model: Model, classes: int | None = None) -> nn.Module:
 
     Raises:
         ModelError: the model cannot be built; the message carries the constructor's own.
+        UsageError: a package that the model needs is not installed, or cannot be imported.
     """
     try:
         with on_meta():
             module = model.build(classes)
+    except UsageError:
+        raise
     except Exception:
         return _built_for_real(model, classes)
     tensors = chain(module.parameters(), module.buffers())
@@ -59,7 +62,7 @@ def build_on_meta(model: Model, classes: int | None = None) -> nn.Module:
 def _built_for_real(model: Model, classes: int | None) -> nn.Module:
     try:
         return model.build(classes).to("meta")
-    except ModelError:
+    except VramcastError:
         raise
     except Exception as error:
         raise ModelError(f"{model.source}:{model.name} could not be built: {type(error).__name__}: {error}") from error
@@ -80,8 +83,9 @@ def _nothing_filled() -> TorchFunctionMode:
 
     class NothingFilled(TorchFunctionMode):
         def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            if func in fillers and args and args[0].is_meta:
-                return args[0]
+            filled = args[0] if args else (kwargs or {}).get("tensor")  # torch.nn.init hands its tensor on by name
+            if func in fillers and filled is not None and filled.is_meta:
+                return filled
             if func is torch.Tensor.cuda:
                 return args[0].to("meta")
             named = {name: on_meta_if_gpu(value) for name, value in (kwargs or {}).items()}

@@ -1,9 +1,9 @@
 """Do without `torch._dynamo` until something is compiled.
 
-Importing it takes 1.8 s, nearly as long as torch. Yet eager code asks it for three things only (read in torch 2.13): `disable`, which
+Importing it takes 1.8 s, nearly as long as torch. Yet eager code asks it for four things only (read in torch 2.13): `disable`, which
 `torch/_compile.py` puts around optimizers and around the reference code that every elementwise operator on meta tensors runs;
-`graph_break` (`torch/optim/optimizer.py`); and `is_compiling`. A stand-in answers these; asked for anything else it imports the real
-module, which takes its place.
+`graph_break` (`torch/optim/optimizer.py`); `is_compiling`; and one setting (`torch/utils/checkpoint.py`). A stand-in answers these;
+asked for anything else it imports the real module, which takes its place.
 """
 
 from __future__ import annotations
@@ -49,8 +49,19 @@ def _real() -> ModuleType:
     return importlib.import_module(_DYNAMO)
 
 
+class _Config:
+    """The setting that `torch/utils/checkpoint.py` reads; its default in `torch/_dynamo/config.py` (torch 2.13)."""
+
+    error_on_nested_fx_trace = True
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_real().config, name)
+
+
 class _StandIn(ModuleType):
     """Answers as `torch._dynamo` does while nothing is compiled."""
+
+    config = _Config()
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

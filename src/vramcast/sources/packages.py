@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
-from vramcast.errors import MissingExtraError
+from vramcast.errors import MissingExtraError, UsageError
 
 EXTRA = "zoo"
 """The extra that installs the model packages."""
@@ -35,6 +37,26 @@ def folder_of(package: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(package, EXTRA, f"the model source {package!r}")
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def import_installed(module: str) -> ModuleType:
+    """Import an installed model package, or a module of it.
+
+    Raises:
+        MissingExtraError: it imports a package that is not installed (timm needs torchvision).
+        UsageError: it cannot be imported for another reason, such as a version that does not go with another package's.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        absent = (error.name or package).partition(".")[0]
+        raise MissingExtraError(absent, EXTRA, f"the model source {package!r}") from error
+    except Exception as error:
+        raise UsageError(
+            f"the installed {package} cannot be imported: {type(error).__name__}: {error}. "
+            f"Install versions that go together with: pip install --upgrade 'vramcast[{EXTRA}]'"
+        ) from error
 
 
 @lru_cache(maxsize=8)

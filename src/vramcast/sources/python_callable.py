@@ -15,6 +15,13 @@ from typing import Any
 from vramcast.errors import InvalidFileError, UnknownNameError
 from vramcast.sources.torchvision_import import prepare_import
 
+_imported: dict[str, tuple[Path, int, int]] = {}
+"""Module name -> the file it was imported from, when that was last written (ns), and its bytes."""
+_NOT_THE_USERS = (str(Path(__file__).parents[1]), str(Path(importlib.__file__).parent), "<frozen")
+"""Where a failure is not to be looked for: this package, and Python's machinery of imports."""
+_INSTALLED = "site-packages"
+"""The folder of installed packages: a failure there is put down to the line that called them, where there is one."""
+
 
 def load_callable(text: str) -> Callable[..., Any]:
     """Import the file or module that stands before the last colon and return what is called as it says behind.
@@ -37,11 +44,17 @@ def load_callable(text: str) -> Callable[..., Any]:
 
 
 def import_file(path: Path) -> ModuleType:
-    """Import a file as Python runs a script: its folder comes first on `sys.path`. Raises `InvalidFileError`."""
+    """Import a file as Python runs a script: its folder comes first on `sys.path`. Raises `InvalidFileError`.
+
+    A file that has not changed since is imported once: model and loss may stand in one file, and operators can be registered once only.
+    """
     path = path.expanduser().resolve()
     spec = importlib.util.spec_from_file_location(f"_vramcast_{path.stem}", path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise InvalidFileError(f"there is no Python file {path}.")
+    version = (path, path.stat().st_mtime_ns, path.stat().st_size)
+    if _imported.get(spec.name) == version:
+        return sys.modules[spec.name]
     prepare_import()
     _search_first(path.parent)
     module = importlib.util.module_from_spec(spec)
@@ -50,7 +63,9 @@ def import_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module.__name__]
+        _imported.pop(spec.name, None)
         raise InvalidFileError(f"{path} cannot be imported: {failure(error)}") from error
+    _imported[spec.name] = version
     return module
 
 
@@ -65,16 +80,19 @@ def import_module(name: str) -> ModuleType:
 
 
 def failure(error: BaseException) -> str:
-    """Say what went wrong, and where: `ValueError: no such layer (model.py, line 12)`."""
+    """Say what went wrong, and where in the user's own code: `ValueError: no such layer (model.py, line 12)`."""
     if isinstance(error, SyntaxError):
         return f"{type(error).__name__}: {error}"
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
-    return f"{type(error).__name__}: {error} ({frames[-1].filename}, line {frames[-1].lineno})"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_NOT_THE_USERS)]
+    own = [frame for frame in frames if _INSTALLED not in Path(frame.filename).parts] or frames
+    where = f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+    return f"{type(error).__name__}: {error}{where}"
 
 
 def described(value: Any) -> str:
-    """Name a value by its type: `a dict`, `None`."""
-    return "None" if value is None else f"a {type(value).__qualname__}"
+    """Name a value by its type: `a dict`, `an int`, `None`."""
+    name = type(value).__qualname__
+    return "None" if value is None else f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def _search_first(folder: Path) -> None:

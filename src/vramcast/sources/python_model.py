@@ -22,7 +22,11 @@ def load_model(name: str, source: str) -> Model:
 
     Raises as `load_callable` does.
     """
-    builder = load_callable(name)
+    return built_by(load_callable(name), name, source)
+
+
+def built_by(builder: Callable[..., Any], name: str, source: str) -> Model:
+    """Return the model that a callable builds."""
     return Model(name=name, source=source, task="generic", build=lambda classes: _build(builder, name, classes))
 
 
@@ -30,13 +34,24 @@ def _build(builder: Callable[..., Any], name: str, classes: int | None) -> nn.Mo
     from torch import nn
 
     options = {} if classes is None else {_classes_argument(builder, name): classes}
+    _check_call(builder, name, options)
     try:
         built = builder(**options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModelError(f"{name} raised {failure(error)}") from error
     if not isinstance(built, nn.Module):
         raise ModelError(f"{name} returned {described(built)}; it must return an nn.Module.")
     return built
+
+
+def _check_call(builder: Callable[..., Any], name: str, options: dict[str, Any]) -> None:
+    try:
+        inspect.signature(builder).bind(**options)
+    except TypeError as error:
+        given = f"with {', '.join(options)} only" if options else "without arguments"
+        raise ModelError(f"{name} is called {given}, but: {error}. Give its arguments defaults, or name a function that does.") from None
+    except ValueError:
+        return  # a callable of C code, whose signature cannot be read
 
 
 def _classes_argument(builder: Callable[..., Any], name: str) -> str:

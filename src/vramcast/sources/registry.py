@@ -26,6 +26,7 @@ from vramcast.sources.ultralytics import Ultralytics
 _PYTHON_FILE = re.compile(r".+\.py(?::\w*)?")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_]\w*")
 _WILDCARDS = "*?["
+_OWN = "your own as path/to/file.py:build"
 
 
 def table(sources: Sequence[Source]) -> Mapping[str, Source]:
@@ -83,8 +84,11 @@ def find(text: str) -> Model:
         AmbiguousNameError: a bare name that several sources have; the message lists the full names.
         MissingExtraError: the source's package is not installed.
         InvalidFileError: a file or folder that is absent or cannot be read or imported.
+        UsageError: nothing is named, or a source without a model.
     """
     prefix, colon, name = text.partition(":")
+    if not prefix.strip() or (colon and prefix in SOURCES and not name.strip()):
+        raise UsageError(f"{text!r} names no model. Name one such as torchvision:resnet50 (`vramcast models` lists them), or {_OWN}.")
     if colon and prefix in SOURCES:
         return SOURCES[prefix].load(name)
     if _PYTHON_FILE.fullmatch(text):
@@ -93,10 +97,9 @@ def find(text: str) -> Model:
         return _find_folder(text)
     if not colon:
         return _find_bare(text)
-    if prefix != "params" and _MODULE.fullmatch(text) and _exists(prefix):
+    if _MODULE.fullmatch(text) and _exists(prefix):
         return SOURCES["python-package"].load(text)
-    hint = f"`vramcast rules --params {name}` answers a number of parameters." if prefix == "params" else "Nor is there a Python module of that name."
-    raise UnknownNameError("source", prefix, SOURCES, hint)
+    raise UnknownNameError("source", prefix, SOURCES, "Nor is there a Python module of that name.")
 
 
 def _matches(full: str, pattern: str) -> bool:
@@ -138,7 +141,7 @@ def _find_spelling(name: str, known: Listing) -> Model:
                 return source.load(name)
         except (UnknownNameError, MissingExtraError):
             continue
-    hint = " ".join(f"Not searched: {error}." for error in known.missing)
+    hint = " ".join([f"`vramcast models` lists every model; name {_OWN}.", *(f"Not searched: {error}." for error in known.missing)])
     raise UnknownNameError("model", name, {full.partition(":")[2] for full in known.names}, hint)
 
 

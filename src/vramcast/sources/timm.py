@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from vramcast.errors import UnknownNameError
 from vramcast.sources.dynamo import dynamo_postponed
 from vramcast.sources.interface import Model
-from vramcast.sources.packages import EXTRA, folder_of, registered_models
+from vramcast.sources.packages import EXTRA, folder_of, import_installed, registered_models
 from vramcast.sources.torchvision_import import prepare_import
 
 if TYPE_CHECKING:
@@ -65,4 +64,4 @@ def _import_timm() -> Any:
     """Import timm once: its `@torch.compiler.disable` at import (timm/models/naflexvit.py, 1.0) must not bring dynamo in."""
     prepare_import()
     with dynamo_postponed():
-        return importlib.import_module("timm")
+        return import_installed("timm")

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 from vramcast.sources.dynamo import dynamo_postponed
+from vramcast.sources.packages import import_installed
 
 _DATASETS = "torchvision.datasets"
 _DYNAMO_UTILS = "torch._dynamo.utils"
@@ -38,7 +39,7 @@ def prepare_import() -> None:
 def import_torchvision() -> ModuleType:
     """Return the module torchvision, imported once."""
     prepare_import()
-    return importlib.import_module("torchvision")
+    return import_installed("torchvision")
 
 
 class _TorchvisionFinder(MetaPathFinder):

@@ -103,23 +103,32 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """
     import torch
 
-    corners = boxes.detach().numpy().T
     order = np.argsort(-scores.detach().numpy(), kind="stable")
-    x1, y1, x2, y2 = (side[order] for side in corners)
-    areas = (x2 - x1) * (y2 - y1)
+    corners = boxes.detach().numpy()[order].T
     alive = np.ones(len(order), dtype=bool)
     kept = []
-    for i in range(len(order)):
-        if not alive[i]:
-            continue
-        kept.append(i)
-        width = np.minimum(x2[i], x2[i + 1 :]) - np.maximum(x1[i], x1[i + 1 :])
-        height = np.minimum(y2[i], y2[i + 1 :]) - np.maximum(y1[i], y1[i + 1 :])
-        shared = width.clip(min=0) * height.clip(min=0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            overlap = shared / (areas[i] + areas[i + 1 :] - shared)
-        alive[i + 1 :] &= ~(overlap.astype(np.float64) > iou_threshold)
+    for start in range(0, len(order), _ROWS_AT_ONCE):
+        rows = start + np.flatnonzero(alive[start : start + _ROWS_AT_ONCE])
+        for i, overlapping in zip(rows, _overlaps(corners, rows, start) > iou_threshold):
+            if alive[i]:
+                kept.append(i)
+                alive[start:] &= ~overlapping
     return torch.from_numpy(order[kept].astype(np.int64))
+
+
+_ROWS_AT_ONCE = 256
+
+
+def _overlaps(corners: Any, rows: Any, start: int) -> Any:
+    """Return the intersection over union of some boxes with all from `start` on."""
+    x1, y1, x2, y2 = corners[:, start:]
+    left, top, right, bottom = (side[:, None] for side in corners[:, rows])
+    width = np.minimum(right, x2) - np.maximum(left, x1)
+    height = np.minimum(bottom, y2) - np.maximum(top, y1)
+    shared = width.clip(min=0) * height.clip(min=0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        overlap = shared / ((right - left) * (bottom - top) + (x2 - x1) * (y2 - y1) - shared)
+    return overlap.astype(np.float64)
 
 
 def supply_autograd() -> None:

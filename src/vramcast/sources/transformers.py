@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from vramcast.errors import InvalidFileError, UnknownNameError
 from vramcast.sources.interface import Model
-from vramcast.sources.packages import EXTRA, folder_of
+from vramcast.sources.packages import EXTRA, folder_of, import_installed
 from vramcast.sources.torchvision_import import prepare_import
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def _config(path: Path, settings: Mapping[str, Any]) -> Any:
     try:
         return transformers.AutoConfig.from_pretrained(str(path), local_files_only=True, trust_remote_code=False)
     except Exception as error:
-        raise InvalidFileError(f"{path} is not a valid configuration of {settings['model_type']}: {error}") from error
+        raise InvalidFileError(f"{path} is not a valid configuration of {settings['model_type']}: {' '.join(str(error).split())}") from error
 
 
 def _module_class(path: Path, settings: Mapping[str, Any], config: Any) -> Any:
@@ -100,7 +99,9 @@ def _module_class(path: Path, settings: Mapping[str, Any], config: Any) -> Any:
     if not architectures:
         return transformers.MODEL_MAPPING[type(config)]
     if not hasattr(transformers, str(architectures[0])):
-        raise InvalidFileError(f"{path} names the architecture {architectures[0]!r}, which the installed transformers does not have.")
+        raise InvalidFileError(
+            f"{path} names the architecture {architectures[0]!r}, which the installed transformers does not have. Install a version that has it."
+        )
     return getattr(transformers, architectures[0])
 
 
@@ -157,4 +158,4 @@ def _build(module_class: Any, config: Any, classes: int | None) -> nn.Module:
 
 def _import_transformers() -> Any:
     prepare_import()
-    return importlib.import_module("transformers")
+    return import_installed("transformers")

@@ -6,7 +6,6 @@ a line of the YAML's `scales`. Released weights with a `u` (`yolov5nu`) or a `6`
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import re
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vramcast.errors import UnknownNameError
 from vramcast.sources.interface import Model
-from vramcast.sources.packages import EXTRA, folder_of
+from vramcast.sources.packages import EXTRA, folder_of, import_installed
 from vramcast.sources.torchvision_import import prepare_import
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def _import_tasks() -> Any:
     with TemporaryDirectory(prefix="vramcast-") as folder:
         os.environ.update(_QUIET | {"YOLO_CONFIG_DIR": folder})
         try:
-            return importlib.import_module("ultralytics.nn.tasks")
+            return import_installed("ultralytics.nn.tasks")
         finally:
             os.environ.clear()
             os.environ.update(saved)

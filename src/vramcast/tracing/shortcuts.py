@@ -31,7 +31,7 @@ def shortcut(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[st
         return None if _converts(kwargs) else _like_first(args)
     if name in _FOREACH and func._schema.returns:
         columns = [argument for argument in args if isinstance(argument, (list, tuple)) and argument and isinstance(argument[0], torch.Tensor)]
-        scalars = [argument for argument in args if argument not in columns] if len(columns) < len(args) else []
+        scalars = [argument for argument in args if not any(argument is column for column in columns)]
         if any(isinstance(scalar, torch.Tensor) for scalar in scalars):
             return None
         plans = [_like_first(row) for row in zip(*columns)]

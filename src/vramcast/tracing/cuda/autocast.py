@@ -36,6 +36,10 @@ _FP32_BY_ARGUMENT = "prod cumprod cumsum sum linalg_vector_norm linalg_matrix_no
 _PROMOTE = (
     "addcdiv addcmul atan2 cross dot grid_sample grid_sampler index_put index_put_ tensordot scatter_add cat concat concatenate stack vdot"
 ).split()
+_FP32_AND_BACK = frozenset(
+    f"torchvision::{name}" for name in ("nms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
+)
+"""torchvision's operators: computed in fp32, floating results given back in the first argument's type (torchvision/csrc/ops/autocast/*.cpp, 0.28)."""
 
 _HOMES = (torch, torch.Tensor, torch._C._nn, torch._C._VariableFunctions, torch.linalg, torch.functional)
 
@@ -78,11 +82,20 @@ class Autocast:
             dtype = torch.float32
         elif func in _PROMOTE_FUNCTIONS:
             dtype = self._widest((args, tuple(kwargs.values())))
+        elif isinstance(func, torch._ops.OpOverloadPacket) and func._qualified_op_name in _FP32_AND_BACK:
+            return self._in_fp32_and_back(func, args, kwargs)
         else:
             if func in _ARGUMENT_FUNCTIONS and kwargs.get("dtype") is None and args and self.is_eligible(args[0]):
                 kwargs = kwargs | {"dtype": torch.float32}
             return func(*args, **kwargs)
         return func(*self.cast(args, dtype), **{name: self.cast(value, dtype) for name, value in kwargs.items()})
+
+    def _in_fp32_and_back(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        outputs = func(*self.cast(args, torch.float32), **{name: self.cast(value, torch.float32) for name, value in kwargs.items()})
+        if func is torch.ops.torchvision.nms:
+            return outputs  # indices
+        back = args[0].dtype
+        return tuple(output.to(back) for output in outputs) if isinstance(outputs, tuple) else outputs.to(back)
 
     def cast(self, value: Any, dtype: torch.dtype) -> Any:
         """Return a value, or a list of them, with what is eligible in `dtype`."""

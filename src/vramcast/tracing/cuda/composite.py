@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 ELEMENTWISE_LOSSES = (
-    aten.smooth_l1_loss.default,
     aten.huber_loss.default,
     aten.soft_margin_loss.default,
     aten.binary_cross_entropy.default,
 )
+
+RESIZED_LOSSES = (aten.mse_loss.default, aten.smooth_l1_loss.default)
 
 _NONE, _MEAN = 0, 1
 """`at::Reduction`."""
@@ -38,10 +39,12 @@ def elementwise_loss(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: 
     return _reduced(dispatch, loss, reduction)
 
 
-def mse_loss(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, kwargs: Keywords) -> torch.Tensor:
+def resized_loss(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, kwargs: Keywords) -> torch.Tensor:
     """As the others; but the reduced result is made at full size first and then resized, so it keeps that storage."""
-    source, target, reduction = (*args, *kwargs.values(), _MEAN)[:3]
-    per_element = _step(dispatch, func, source, target, _NONE)
+    names = [argument.name for argument in func._schema.arguments]
+    given = dict(zip(names, args)) | kwargs
+    reduction = given.pop("reduction", _MEAN)
+    per_element = _step(dispatch, func, **given, reduction=_NONE)
     if reduction == _NONE:
         return per_element
     reduced = _step(dispatch, aten.empty_like.default, per_element)

@@ -82,9 +82,21 @@ def index(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, 
 
 def index_put(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, kwargs: Keywords) -> torch.Tensor:
     """`x[indices] = values` in place."""
-    _without_masks(dispatch, func, args[1])
-    destination: torch.Tensor = args[0]
-    return destination
+    destination, indices, value, *_ = args
+    if not _is_masked_fill(indices, value):
+        _without_masks(dispatch, func, indices)
+    filled: torch.Tensor = destination
+    return filled
+
+
+def _is_masked_fill(indices: list[torch.Tensor | None], value: torch.Tensor) -> bool:
+    """Tell whether one mask is filled with one number, which `index_put_` hands to `masked_fill_`.
+
+    ATen/native/TensorAdvancedIndexingUtils.h, `canDispatchToMaskedFill` (torch 2.13). A number assigned from Python is a scalar on the
+    CPU (torch/csrc/autograd/python_variable_indexing.cpp, `THPVariable_setitem`).
+    """
+    given = [position for position in indices if position is not None]
+    return value.dim() == 0 and len(given) == 1 and given[0].dtype in (torch.bool, torch.uint8)
 
 
 def _without_masks(dispatch: MetaDispatch, func: torch._ops.OpOverload, indices: list[torch.Tensor | None]) -> list[torch.Tensor | None]:

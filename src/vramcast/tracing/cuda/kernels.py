@@ -34,7 +34,7 @@ KERNELS: dict[torch._ops.OpOverload, Kernel] = {
     **dict.fromkeys(backward_in_place.ACCUMULATIONS, backward_in_place.accumulate),
     **dict.fromkeys(backward_in_place.ELEMENTWISE, backward_in_place.elementwise),
     **dict.fromkeys(composite.ELEMENTWISE_LOSSES, composite.elementwise_loss),
-    aten.mse_loss.default: composite.mse_loss,
+    **dict.fromkeys(composite.RESIZED_LOSSES, composite.resized_loss),
     aten.binary_cross_entropy_with_logits.default: composite.binary_cross_entropy_with_logits,
     aten.logsumexp.default: composite.logsumexp,
     **dict.fromkeys(fused_optimizer.OPERATORS, fused_optimizer.run),
