@@ -29,7 +29,7 @@ def vramcast(subject: Subject) -> Answer:
     subject.build()  # packages are imported, as for every other tool
     workload = Workload.train(batch=subject.batch, optimizer="adamw", steps=STEPS, **subject.options)
     start = time.perf_counter()
-    peak = estimate(subject.vramcast, workload).estimate.peak
+    peak = estimate(subject.vramcast, workload).peak
     return time.perf_counter() - start, peak.allocated_bytes
 
 

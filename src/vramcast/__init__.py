@@ -1,1 +1,99 @@
-"""vramcast forecasts GPU memory without a GPU."""
+"""vramcast forecasts GPU memory without a GPU.
+
+    import vramcast
+
+    estimate = vramcast.estimate("torchvision:resnet50", vramcast.Workload.train(batch=64, precision="amp-fp16"), gpu="rtx 4090")
+    estimate.fits, estimate.peak.reserved_bytes, estimate.components
+
+    with vramcast.trace(gpu="rtx 4090") as run:
+        main()  # your own training code, written for a GPU
+    vramcast.forecast(run.trace, gpu="rtx 4090")
+
+Importing vramcast loads neither torch nor NumPy: each name is looked up when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vramcast.answer import Estimate
+    from vramcast.errors import ForecastError, ModelError, UntraceableError, UsageError, VramcastError, WorkloadError
+    from vramcast.gpu.spec import GpuSpec
+    from vramcast.pipeline import estimate, forecast
+    from vramcast.snapshot import load_snapshot
+    from vramcast.timeline import Timeline
+    from vramcast.trace import Component, Trace
+    from vramcast.trace_file import load_trace, save_trace
+    from vramcast.tracing.user_code import trace
+    from vramcast.version import __version__
+    from vramcast.workload import Validation, Workload
+
+_HOMES = {
+    "answer": ("Estimate",),
+    "errors": ("ForecastError", "ModelError", "UntraceableError", "UsageError", "VramcastError", "WorkloadError"),
+    "gpu.spec": ("GpuSpec",),
+    "pipeline": ("estimate", "forecast"),
+    "snapshot": ("load_snapshot",),
+    "timeline": ("Timeline",),
+    "trace": ("Component", "Trace"),
+    "trace_file": ("load_trace", "save_trace"),
+    "tracing.user_code": ("trace",),
+    "version": ("__version__",),
+    "workload": ("Validation", "Workload"),
+}
+"""Module -> the public names that are found there."""
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Component",
+    "Estimate",
+    "ForecastError",
+    "GpuSpec",
+    "ModelError",
+    "Timeline",
+    "Trace",
+    "UntraceableError",
+    "UsageError",
+    "Validation",
+    "VramcastError",
+    "Workload",
+    "WorkloadError",
+    "__version__",
+    "estimate",
+    "forecast",
+    "load_snapshot",
+    "load_trace",
+    "save_trace",
+    "trace",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Find a public name where it lives (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names."""
+    return sorted(__all__)
+
+
+class _Face(ModuleType):
+    """Keeps `vramcast.trace` the function: importing the submodule of that name would put itself in its place."""
+
+    @property
+    def trace(self) -> Any:
+        return __getattr__("trace")
+
+    @trace.setter
+    def trace(self, submodule: ModuleType) -> None:
+        """Leave the submodule to `from vramcast.trace import …`."""
+
+
+sys.modules[__name__].__class__ = _Face

@@ -48,11 +48,18 @@ _STATES: dict[str, tuple[str, ...]] = {
     "adam": ("exp_avg", "exp_avg_sq"), "adamw": ("exp_avg", "exp_avg_sq"), "nadam": ("exp_avg", "exp_avg_sq"), "radam": ("exp_avg", "exp_avg_sq"),
     "adamax": ("exp_avg", "exp_inf"), "adadelta": ("square_avg", "acc_delta"), "rprop": ("prev", "step_size"),
     "rmsprop": ("square_avg",), "adagrad": ("sum",), "asgd": ("ax",), "lion": ("exp_avg",), "muon": ("momentum_buffer",),
+    "musgd": ("momentum_buffer", "momentum_buffer_SGD"),
     "adafactor": ("row_var and col_var",),
     "adam8bit": ("state1", "state2"), "adamw8bit": ("state1", "state2"), "lion8bit": ("state1",),
 }  # fmt: skip
 """State tensors by their names in the optimizer (torch 2.13, `torch/optim/*.py`; bitsandbytes 0.50, `optim/optimizer.py`); Lion as published
-(arXiv 2302.06675). Without the scalars per tensor: `step` lies on the CPU, ASGD keeps `step`, `eta` and `mu` of 4 bytes each on the card."""
+(arXiv 2302.06675); MuSGD as in ultralytics 8.4 (`optim/muon.py`, `engine/trainer.py`). Without the scalars per tensor: `step` lies on the CPU, ASGD
+keeps `step`, `eta` and `mu` of 4 bytes each on the card."""
+_NOTES = {
+    ("muon", "momentum_buffer"): "matrices only; other parameters are stepped by AdamW, with two states (torch 2.13, torch/optim/_muon.py)",
+    ("musgd", "momentum_buffer_SGD"): "matrices and filters only; other parameters keep one state (ultralytics 8.4, optim/muon.py)",
+}
+"""What a state's bytes leave unsaid: (optimizer, state) -> a sentence."""
 _EIGHT_BIT = {"adam8bit", "adamw8bit", "lion8bit"}
 _BLOCK = 256
 """Values that share one fp32 maximum in an 8-bit state (bitsandbytes 0.50, `optim/optimizer.py`, `init_state`)."""
@@ -169,6 +176,8 @@ def _tensor_state_bytes(optimizer: str, shape: tuple[int, ...], size: int) -> in
     values, states = math.prod(shape), len(_STATES[optimizer])
     if optimizer == "muon" and len(shape) != 2:
         return len(_STATES["adamw"]) * values * size
+    if optimizer == "musgd" and len(shape) not in (2, 4):
+        return values * size
     if optimizer == "adafactor" and len(shape) > 1:
         rows, columns = math.prod(shape[:-1]), math.prod(shape[:-2]) * shape[-1]
         return (rows + columns) * size
@@ -184,8 +193,7 @@ def _state(optimizer: str, name: str, dtype: str) -> Term:
     if optimizer in _EIGHT_BIT:
         note = f"one byte and a share of one fp32 maximum per {_BLOCK} values; tensors below {_SMALLEST_8BIT} values keep fp32"
         return Term(f"state {name}", "optimizer_states", "uint8", 1 + Fraction(4, _BLOCK), note=note)
-    note = "matrices only; other parameters are stepped by AdamW, with two states (torch 2.13, torch/optim/_muon.py)" if optimizer == "muon" else ""
-    return Term(f"state {name}", "optimizer_states", dtype, Fraction(_VALUE_BYTES[dtype]), note=note)
+    return Term(f"state {name}", "optimizer_states", dtype, Fraction(_VALUE_BYTES[dtype]), note=_NOTES.get((optimizer, name), ""))
 
 
 def _value(name: str, component: str, dtype: str, *, forward_only: bool = False) -> Term:

@@ -65,8 +65,3 @@ def test_a_model_that_raises_gives_no_forecast(tmp_path: Path, capsys: pytest.Ca
     assert err.startswith("vramcast: error: ")
     assert "no weights here" in err
     assert out == ""
-
-
-def test_a_number_of_parameters_is_sent_to_the_rules(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["estimate", "params:100M"]) == 2
-    assert "vramcast rules --params 100M" in capsys.readouterr().err

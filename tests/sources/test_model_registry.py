@@ -56,11 +56,6 @@ def test_an_unknown_source_is_answered_with_the_sources():
     assert "torchvision" in caught.value.closest
 
 
-def test_a_number_of_parameters_is_sent_to_the_rules():
-    with pytest.raises(UnknownNameError, match="vramcast rules --params 100M"):
-        registry.find("params:100M")
-
-
 def test_a_path_that_is_not_there_is_an_invalid_file():
     with pytest.raises(InvalidFileError, match="no file or folder"):
         registry.find("./nowhere")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
-from vramcast.errors import ModelError, VramcastError
+from vramcast.backends.blame import blamed
 from vramcast.program.prepare import prepare
 from vramcast.program.run import run
+from vramcast.program.sizes import check_sizes
 from vramcast.sources.building import build_on_meta
 from vramcast.sources.dynamo import dynamo_postponed
 from vramcast.sources.interface import Model
@@ -31,11 +31,12 @@ def trace_program(model: Model, workload: Workload, capability: tuple[int, int] 
         UntraceableError: an operator has no shape function.
         WorkloadError: the workload does not go with this model.
     """
+    check_sizes(model, workload)
     with dynamo_postponed():
         progress(f"building {model.name}")
         module = build_on_meta(model, workload.classes)
         tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed)
-        with tracer, _blamed(model, tracer):
+        with tracer, blamed(model, module, workload, tracer):
             program = prepare(module, model, workload, tracer)
             progress(f"tracing {model.name}")
             held: Any = run(program, tracer)
@@ -52,21 +53,3 @@ def _subject(model: Model, module: nn.Module) -> Subject:
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
     )
-
-
-@contextlib.contextmanager
-def _blamed(model: Model, tracer: Tracer) -> Iterator[None]:
-    """Turn what a module raises into an error that names the module and what it was given."""
-    try:
-        yield
-    except VramcastError:
-        raise
-    except Exception as error:
-        failure = tracer.failure
-        if failure is None:
-            raise ModelError(f"{model.source}:{model.name} failed outside any module: {type(error).__name__}: {error}") from error
-        where = f"module {failure.module!r}" if failure.module else "the model itself"
-        raise ModelError(
-            f"{model.source}:{model.name} raised in {where} ({failure.type_name}) on input {', '.join(failure.shapes) or 'nothing'}: "
-            f"{type(error).__name__}: {error}"
-        ) from error

@@ -17,6 +17,7 @@ from vramcast.cli.gpus import gpus
 from vramcast.cli.models import models
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.rules import rules
+from vramcast.cli.validate import validate
 from vramcast.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, EXIT_INTERRUPTED, EXIT_NO_FORECAST, EXIT_USAGE, VramcastError, closest_names
 from vramcast.version import __version__
 
@@ -43,7 +44,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, models, gpus, rules, completion):
+for command in (estimate, models, gpus, rules, validate, completion):
     commands.add_command(command)
 
 

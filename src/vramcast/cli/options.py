@@ -154,7 +154,7 @@ def _habit(text: str) -> tuple[str, Any]:
     """Read `kept_outputs=3` as the field's type has it."""
     name, _, value = text.partition("=")
     if name not in _HABITS:
-        raise UnknownNameError("habit", name, _HABITS)
+        raise UnknownNameError("habit", name, _HABITS, hint=f"Legal: {', '.join(_HABITS)}.")
     try:
         return name, getattr(msgspec.convert({name: value}, Habits, strict=False), name)
     except msgspec.ValidationError as error:

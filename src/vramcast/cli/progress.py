@@ -22,3 +22,17 @@ def stages() -> Iterator[Callable[[str], None] | None]:
     console = Console(stderr=True)
     with console.status(Text("starting"), spinner="line" if console.options.ascii_only else "dots") as status:
         yield lambda stage: status.update(Text(stage))
+
+
+@contextmanager
+def counted(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function to call with how many of how many are done; it moves a bar on standard error, if that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

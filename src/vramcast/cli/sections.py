@@ -1,7 +1,8 @@
-"""Help texts whose options stand in titled groups."""
+"""Commands with many options: a help text in titled groups, and a refusal of flags that exclude each other."""
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import click
@@ -17,6 +18,15 @@ class SectionedOption(click.Option):
 
 class SectionedCommand(click.Command):
     """A command whose help lists its options group by group, in the order in which the groups first appear."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; refuse two different options that set the same field (`--train --infer`), of which click would take the last."""
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            for first, second in itertools.combinations(dict.fromkeys(given), 2):
+                if first.name == second.name:
+                    raise click.UsageError(f"{first.opts[0]} and {second.opts[0]} exclude each other. Leave one of them out.", ctx)
+        return super().parse_args(ctx, args)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list per group; `--help` comes last."""

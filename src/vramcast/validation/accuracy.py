@@ -29,10 +29,8 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
 def judge(outcomes: Sequence[Outcome], *, is_fitted: bool) -> Accuracy:
     """Return the errors; with `is_fitted`, a constant is fitted on one half of the groups and the other half is judged."""
     answered = [outcome for outcome in outcomes if not outcome.error]
-    judged, constant = answered, 0
-    if is_fitted:
-        constant = environment_constant([outcome for outcome in answered if in_first_half(outcome.case.group)])
-        judged = [outcome for outcome in answered if not in_first_half(outcome.case.group)]
+    judged = judged_half(outcomes, is_fitted=is_fitted)
+    constant = environment_constant([outcome for outcome in answered if outcome not in judged]) if is_fitted else 0
     signed = sorted(errors(judged, constant))
     absolute = sorted(map(abs, signed))
     return Accuracy(
@@ -41,14 +39,23 @@ def judge(outcomes: Sequence[Outcome], *, is_fitted: bool) -> Accuracy:
     )  # fmt: skip
 
 
+def judged_half(outcomes: Sequence[Outcome], *, is_fitted: bool) -> list[Outcome]:
+    """Return the outcomes that errors are reported of: all, or the half nothing was fitted on."""
+    return [outcome for outcome in outcomes if not outcome.error and not (is_fitted and in_first_half(outcome.case.group))]
+
+
 def errors(outcomes: Iterable[Outcome], constant: int) -> list[float]:
     """Return the signed relative error of each outcome, the constant added to its forecast."""
     return [(outcome.forecast_bytes + constant) / outcome.case.measured_bytes - 1 for outcome in outcomes]
 
 
-def environment_constant(outcomes: Iterable[Outcome]) -> int:
-    """Return the median of what was measured beyond the forecasts, in bytes."""
-    return round(statistics.median(outcome.case.measured_bytes - outcome.forecast_bytes for outcome in outcomes))
+def environment_constant(outcomes: Sequence[Outcome]) -> int:
+    """Return the constant that makes the median absolute relative error smallest, in bytes.
+
+    It is one of the differences between measured and forecast, for between two of them nothing is gained.
+    """
+    candidates = sorted({outcome.case.measured_bytes - outcome.forecast_bytes for outcome in outcomes})
+    return min(candidates, key=lambda constant: statistics.median(map(abs, errors(outcomes, constant))), default=0)
 
 
 def in_first_half(group: str) -> bool:

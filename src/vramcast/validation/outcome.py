@@ -27,7 +27,7 @@ def forecast_case(case: Case) -> Outcome:
     from vramcast.pipeline import estimate
 
     try:
-        peak = estimate(case.model, case.workload, case.gpu).estimate.peak
+        peak = estimate(case.model, case.workload, case.gpu).peak
     except VramcastError as error:
         return Outcome(case=case, error=str(error))
     return Outcome(case=case, forecast_bytes=peak.allocated_bytes if case.metric == "allocated" else peak.reserved_bytes)

@@ -1,0 +1,39 @@
+# Everything runs in .venv, which `make setup` makes; other targets make it when it is absent or out of date.
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup forecast test check format clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with vramcast, its model sources and its tools, at the versions of constraints.txt.
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[zoo,dev]"
+	touch $@
+
+forecast: $(READY) ## Answer one question: does YOLO11n train at 640 px, batch 16, on an RTX 4090?
+	$(BIN)/vramcast estimate ultralytics:yolo11n --train --image 640 --batch 16 --precision amp-fp16 --gpu "rtx 4090"
+
+test: $(READY) ## Run the tests (JOBS=2 at a time).
+	$(BIN)/python -m pytest -n $(JOBS)
+
+check: $(READY) ## Look at style, types, the direction of imports and docstrings.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate src
+
+format: $(READY) ## Bring the code into its style.
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+clean: ## Remove .venv, caches and builds.
+	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .benchmarks

@@ -1,0 +1,113 @@
+"""The `Estimate` that Python code gets: the answer under the names of the JSON, with the trace and the timeline it was read from."""
+
+from __future__ import annotations
+
+import os
+
+from vramcast import breakdown, footprint
+from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary, Peak
+from vramcast.gpu.context import ContextRange
+from vramcast.gpu.spec import GpuSpec
+from vramcast.timeline import OutOfMemory, Timeline
+from vramcast.trace import Trace
+from vramcast.units import format_gib
+from vramcast.version import __version__
+from vramcast.workload import Workload
+
+
+class Estimate(footprint.Estimate, frozen=True, kw_only=True):
+    """An answer, and what it was drawn from.
+
+    Every field of the JSON is an attribute of the same name: `estimate.peak.reserved_bytes`, `estimate.components`, `estimate.fits`.
+    """
+
+    trace: Trace
+    """What was asked for and given back, scratch of kernels included; not in the JSON."""
+    timeline: Timeline
+    """What the allocator made of it: NumPy columns of bytes, one row per event; not in the JSON."""
+
+    @property
+    def estimate(self) -> footprint.Estimate:
+        """The answer alone, as it is written to files."""
+        return footprint.Estimate(**{name: getattr(self, name) for name in footprint.Estimate.__struct_fields__})
+
+    def to_json(self) -> str:
+        """Return the JSON text that `--format json` writes; sizes in bytes."""
+        from vramcast.reports.json import encode
+
+        return encode(self.estimate).decode()
+
+    def save_snapshot(self, path: str | os.PathLike[str]) -> None:
+        """Write a memory snapshot for pytorch.org/memory_viz.
+
+        Raises:
+            OutputError: the path cannot be written; nothing half-written is left there.
+        """
+        from vramcast.snapshot import save_snapshot
+
+        save_snapshot(self.trace, self.timeline, path)
+
+    def __repr__(self) -> str:
+        """Two lines: what was asked about, and the answer."""
+        asked = f"{self.model.source}:{self.model.name} {self.workload['mode']}" + (f" on {self.gpu.name}" if self.gpu else "")
+        verdict = {None: "no card named", True: "fits", False: "does not fit"}[self.fits]
+        peak = f"peak {format_gib(self.peak.device_bytes)}, reserved {format_gib(self.peak.reserved_bytes)}"
+        return f"<Estimate: {asked}\n  {verdict}; {peak}, in {self.peak.phase} of step {self.peak.step}>"
+
+
+def answer(
+    trace: Trace, timeline: Timeline, workload: Workload, card: GpuSpec | None, context: ContextRange, shortage: OutOfMemory | None = None
+) -> Estimate:
+    """Read the answer off a trace and its timeline; `shortage` is the request that fails on the card, None where all can be served."""
+    event = timeline.peak_event()
+    step, phase, module, operator = breakdown.step_phase_module_operator(trace, event)
+    device = timeline.peak_reserved + context.typical
+    driver = card.memory_bytes - card.usable_bytes if card else 0
+    peak = Peak(
+        allocated_bytes=timeline.peak_allocated, reserved_bytes=timeline.peak_reserved, device_bytes=device,
+        low_bytes=timeline.peak_reserved + context.low, high_bytes=timeline.peak_reserved + context.high,
+        step=step, phase=phase, module=module, operator=operator,
+    )  # fmt: skip
+    return Estimate(
+        vramcast=__version__,
+        model=ModelSummary(
+            name=trace.subject.name, source=trace.subject.source, parameters=trace.subject.parameters,
+            trainable_parameters=trace.subject.trainable_parameters,
+        ),
+        workload=workload.as_dict(),
+        preset={},
+        gpu=_gpu(card, context),
+        peak=peak,
+        phases=breakdown.phase_peaks(trace, timeline, context.typical),
+        components=breakdown.components(trace, timeline, event, context.typical),
+        ladder=breakdown.ladder(trace, timeline, event, context.typical, driver),
+        modules=breakdown.modules(trace, timeline, event),
+        operators=breakdown.operators(trace, timeline, event),
+        bytes_per_target=None,
+        fits=None if card is None else shortage is None,
+        headroom_bytes=None if card is None else card.usable_bytes - device,
+        out_of_memory=None if shortage is None else _failure(trace, shortage),
+        caveats=tuple(CaveatNote(message=caveat.message, bound_bytes=caveat.bound_bytes) for caveat in trace.caveats),
+        trace=trace,
+        timeline=timeline,
+    )  # fmt: skip
+
+
+def _gpu(card: GpuSpec | None, context: ContextRange) -> GpuSummary | None:
+    if card is None:
+        return None
+    capability = card.compute_capability
+    return GpuSummary(
+        name=card.name,
+        memory_bytes=card.memory_bytes,
+        usable_bytes=card.usable_bytes,
+        compute_capability=None if capability is None else f"{capability[0]}.{capability[1]}",
+        context_bytes=context.typical,
+    )
+
+
+def _failure(trace: Trace, shortage: OutOfMemory) -> str:
+    """Say which request fails, as torch's message would, and where."""
+    step, phase, module, operator = breakdown.step_phase_module_operator(trace, shortage.event)
+    where = f" in module {module}" if module else ""
+    return f"{operator}{where} ({phase}, step {step}) asks for {format_gib(shortage.requested)} with {format_gib(shortage.reserved)} reserved already"
