@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from vramcast import breakdown, footprint
+from vramcast import breakdown, footprint, presets
 from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary, Peak
 from vramcast.gpu.context import ContextRange
 from vramcast.gpu.spec import GpuSpec
@@ -75,7 +75,7 @@ def answer(
             trainable_parameters=trace.subject.trainable_parameters,
         ),
         workload=workload.as_dict(),
-        preset={},
+        preset=presets.in_force(workload.as_dict()),
         gpu=_gpu(card, context),
         peak=peak,
         phases=breakdown.phase_peaks(trace, timeline, context.typical),
@@ -87,10 +87,16 @@ def answer(
         fits=None if card is None else shortage is None,
         headroom_bytes=None if card is None else card.usable_bytes - device,
         out_of_memory=None if shortage is None else _failure(trace, shortage),
-        caveats=tuple(CaveatNote(message=caveat.message, bound_bytes=caveat.bound_bytes) for caveat in trace.caveats),
+        caveats=_caveats(trace, workload),
         trace=trace,
         timeline=timeline,
     )  # fmt: skip
+
+
+def _caveats(trace: Trace, workload: Workload) -> tuple[CaveatNote, ...]:
+    left_out = () if workload.preset is None else presets.find(workload.preset).left_out
+    notes = [CaveatNote(message=caveat.message, bound_bytes=caveat.bound_bytes) for caveat in trace.caveats]
+    return (*notes, *(CaveatNote(message=f"Preset {workload.preset}: {habit}") for habit in left_out))
 
 
 def _gpu(card: GpuSpec | None, context: ContextRange) -> GpuSummary | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.allocator.replay import replay
 from vramcast.answer import Estimate, answer
@@ -12,6 +14,7 @@ from vramcast.closed_form import is_count, trace_parameters
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.context import context_bytes
 from vramcast.gpu.spec import GpuSpec
+from vramcast.per_target import bytes_per_target, has_targets, with_more_targets
 from vramcast.sources import registry
 from vramcast.sources.python_object import model_of
 from vramcast.trace import Caveat, Component, Trace
@@ -21,6 +24,8 @@ from vramcast.workspace.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vramcast.sources.interface import Model
 
 Progress = Callable[[str], None]
 
@@ -43,10 +48,28 @@ def estimate(
     if isinstance(model, str) and is_count(model):
         return forecast(trace_parameters(model, workload), card, workload)
     found = registry.find(model) if isinstance(model, str) else model_of(model)
-    from vramcast.backends.eager import trace_program  # torch, which a name that nothing answers to need not wait for
+    return _traced_and_forecast(found, workload, card, progress or (lambda _: None))
+
+
+def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None, progress: Progress) -> Estimate:
+    """Forecast from a trace of the model; from what is certain where it is too large to be traced."""
+    # torch, which a name that nothing answers to need not wait for
+    from vramcast.backends.batching import trace_workload
+    from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
 
     capability = card.compute_capability if card else None
-    return forecast(trace_program(found, workload, capability, progress or (lambda _: None)), card, workload)
+    try:
+        found = forecast(trace_workload(model, workload, capability, progress), card, workload)
+    except TooLargeError as reason:
+        least = forecast(trace_lower_bound(model, workload, reason), card, workload)
+        if least.fits:  # which a lower bound cannot say
+            raise
+        return least
+    if not has_targets(model.task, workload):
+        return found
+    more = with_more_targets(found, workload)
+    cost = bytes_per_target(found, forecast(trace_workload(model, more, capability, progress), card, more))
+    return msgspec.structs.replace(found, bytes_per_target=cost)
 
 
 def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload | None = None) -> Estimate:

@@ -47,11 +47,23 @@ def preset_fields(name: str, given: Given) -> Fields:
 
 
 def applied(name: str | None, given: Given) -> Fields:
-    """Return what a preset set, to be shown beside an answer; nothing without a preset.
-
-    Raises as `preset_fields` does.
-    """
+    """Return what a preset sets beneath the given fields; nothing without a preset. Raises as `preset_fields` does."""
     return {} if name is None else preset_fields(name, given)
+
+
+def in_force(fields: Given) -> Fields:
+    """Return what the preset of a workload's fields set: its habits, as far as nothing else was given in their place."""
+    if fields.get("preset") is None:
+        return {}
+    habits = preset_fields(fields["preset"], {"mode": fields["mode"], "batch": fields["batch"]})
+    return {name: value for name, value in habits.items() if _is(fields.get(name), value)}
+
+
+def _is(value: Any, habit: Any) -> bool:
+    """Whether a field has a habit's value; a habit made of parts states only those it sets."""
+    if isinstance(habit, Mapping) and isinstance(value, Mapping):
+        return all(_is(value.get(part), wanted) for part, wanted in habit.items())
+    return bool(value == habit)
 
 
 def find(name: str) -> Preset:

@@ -80,7 +80,7 @@ def test_an_unknown_attribute_is_answered_with_the_closest(net):
 
 
 def test_an_attribute_that_cannot_be_called_is_refused(net):
-    with pytest.raises(InvalidFileError, match="is a int; it must be something that can be called"):
+    with pytest.raises(InvalidFileError, match="is an int; it must be something that can be called"):
         registry.find(f"{net}:NUMBER")
 
 

@@ -62,6 +62,13 @@ TASKS = {
 }
 
 
+TASKS_WITH_OBJECTS = frozenset({"detect", "instance-segment", "keypoints", "yolo-detect", "yolo-segment", "yolo-pose", "yolo-obb"})
+"""Tasks whose targets are objects in images: losses and post-processing look at values, and go through images one by one."""
+
+DEFAULT_TARGETS = 10
+"""Objects per image where the workload does not say."""
+
+
 class Source(Protocol):
     """One origin of models."""
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from vramcast.program.probe import Probe
-from vramcast.sources.interface import Model
+from vramcast.sources.interface import DEFAULT_TARGETS, Model
 from vramcast.workload import Workload
 
 DEVICE = "cuda"
@@ -58,10 +58,6 @@ class Setting:
     def classes(self) -> int:
         """Number of classes the module tells apart."""
         return self.workload.classes or self.model.classes or 1000
-
-
-DEFAULT_TARGETS = 10
-"""Objects per image where the workload does not say."""
 
 
 class Task(Protocol):

@@ -17,8 +17,8 @@ PROPOSALS = "rpn.head"
 """Its outputs choose the proposals, in training as well."""
 DETECTIONS = ("head", "roi_heads.box_predictor")
 """Their outputs choose the detections."""
-LOOK_IN_TRAINING = frozenset({"SSD", "FCOS"})
-"""Models that look at those in training too: for the hardest negatives, and for boxes that overlap (models/detection/ssd.py, ops/_utils.py)."""
+SEEN_IN_TRAINING = {"SSD": {"cls_logits"}, "FCOS": {"bbox_regression"}, "RetinaNet": {"bbox_regression"}}
+"""What of those training looks at too: the hardest negatives, and boxes that overlap (models/detection/ssd.py, ops/_utils.py `_loss_inter_union`)."""
 
 DEVIATIONS = {"objectness": 1.0, "cls_logits": 0.5, "bbox_ctrness": 0.5, "class_logits": 1.0}
 """Standard deviations of drawn scores; all other outputs are offsets of boxes, with 0.1."""
@@ -31,20 +31,20 @@ def watch_heads(module: nn.Module, probe: Probe, seed: int) -> None:
     """Let whatever looks at the heads' outputs see drawn ones."""
     batch = _BatchSize()
     module.register_forward_pre_hook(batch.note)
-    looks_in_training = type(module).__name__ in LOOK_IN_TRAINING
+    seen_in_training = SEEN_IN_TRAINING.get(type(module).__name__, set())
 
-    def assume(head: nn.Module, args: Any, outputs: Any) -> None:
-        _assume(outputs, probe, batch.size, seed)
+    def assume_proposals(head: nn.Module, args: Any, outputs: Any) -> None:
+        _assume(_named(outputs), probe, batch.size, seed)
 
-    def assume_in_evaluation(head: nn.Module, args: Any, outputs: Any) -> None:
-        if looks_in_training or not head.training:
-            _assume(outputs, probe, batch.size, seed)
+    def assume_detections(head: nn.Module, args: Any, outputs: Any) -> None:
+        seen = [(name, tensor) for name, tensor in _named(outputs) if name in seen_in_training or not head.training]
+        _assume(seen, probe, batch.size, seed)
 
     for name, head in module.named_modules():
         if name == PROPOSALS:
-            head.register_forward_hook(assume)
+            head.register_forward_hook(assume_proposals)
         elif name in DETECTIONS:
-            head.register_forward_hook(assume_in_evaluation)
+            head.register_forward_hook(assume_detections)
 
 
 class _BatchSize:
@@ -58,9 +58,9 @@ class _BatchSize:
         self.size = len(args[0])
 
 
-def _assume(outputs: Any, probe: Probe, images: int, seed: int) -> None:
+def _assume(outputs: list[tuple[str, torch.Tensor]], probe: Probe, images: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
-    for name, tensor in _named(outputs):
+    for name, tensor in outputs:
         rows, *rest = tensor.shape
         deviation = DEVIATIONS.get(name, OFFSET_DEVIATION)
         drawn = deviation * torch.randn(rows // images, *rest, generator=generator) + (PRIOR if name == "cls_logits" else 0.0)

@@ -1,0 +1,47 @@
+"""What one more object per image costs: the same forecast with a few objects more.
+
+Defined as (peak allocated bytes with `EXTRA_TARGETS` more objects per image - peak allocated bytes) / `EXTRA_TARGETS`, both
+taken in the phase that holds the peak of the run, the first time that phase is run. One step is therefore enough: what
+objects cost is the same in all of them.
+"""
+
+from __future__ import annotations
+
+from vramcast.answer import Estimate
+from vramcast.sources.interface import DEFAULT_TARGETS, TASKS_WITH_OBJECTS
+from vramcast.workload import Workload
+
+EXTRA_TARGETS = 10
+"""How many objects more per image: enough for the allocator's rounding to matter little."""
+
+_PHASES_OF_A_STEP = frozenset({"staging", "forward", "loss", "backward", "optimizer", "zero_grad", "ema"})
+
+
+def has_targets(task: str, workload: Workload) -> bool:
+    """Tell whether objects per image play a role: in training by the model's own loss."""
+    return task in TASKS_WITH_OBJECTS and workload.is_training and workload.loss is None
+
+
+def with_more_targets(estimate: Estimate, workload: Workload) -> Workload:
+    """Return the least that has to be run with more objects."""
+    targets = DEFAULT_TARGETS if workload.targets is None else workload.targets
+    more = workload.with_fields(targets=targets + EXTRA_TARGETS, steps=1)
+    if estimate.peak.phase not in _PHASES_OF_A_STEP:
+        return more
+    return more.with_fields(phases="step", validation=None, resume=False)
+
+
+def bytes_per_target(estimate: Estimate, more: Estimate) -> int:
+    """Return what one more object per image costs at the peak, in bytes, from a forecast and the same with more objects."""
+    phase = estimate.peak.phase
+    return (_first_peak(more, phase) - _first_peak(estimate, phase)) // EXTRA_TARGETS
+
+
+def _first_peak(estimate: Estimate, name: str) -> int:
+    """Return the peak allocated bytes of a phase in the first step that has it."""
+    trace = estimate.trace
+    step = min(phase.step for phase in trace.phases if phase.name == name)
+    wanted = [phase.name == name and phase.step == step for phase in trace.phases]
+    allocated = estimate.timeline.allocated
+    inside = [wanted[index] for index in trace.event_phases()[: len(allocated)].tolist()]
+    return int(allocated[inside].max(initial=0))
