@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup forecast test check format clean
+.PHONY: help setup forecast test check format benchmark accuracy clean
+MEASURED ?= ../shared/measured
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +35,12 @@ check: $(READY) ## Look at style, types, the direction of imports and docstrings
 format: $(READY) ## Bring the code into its style.
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
+
+benchmark: $(READY) ## Write docs/benchmark.md: vramcast beside other tools, in one run.
+	$(BIN)/python -m benchmarks --write docs/benchmark.md
+
+accuracy: $(READY) ## Write docs/accuracy.md: forecasts against the measured figures in the folder MEASURED.
+	$(BIN)/vramcast validate --measured $(MEASURED) --sample 300 --output docs/accuracy.md
 
 clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .benchmarks

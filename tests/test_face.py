@@ -54,9 +54,7 @@ def test_every_public_name_is_found() -> None:
 
 
 def test_importing_the_module_of_traces_leaves_the_function_in_its_place() -> None:
-    code = (
-        "import vramcast.trace_file; from vramcast.trace import Trace; import vramcast; print(vramcast.trace.__name__, vramcast.Trace is Trace)"
-    )
+    code = "import vramcast.trace_file; from vramcast.trace import Trace; import vramcast; print(vramcast.trace.__name__, vramcast.Trace is Trace)"
     assert in_a_new_process(code) == "trace True"
 
 

@@ -1,0 +1,113 @@
+"""A large batch told by small ones is the large batch traced, to the byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vramcast.backends import batching
+from vramcast.backends.eager import trace_program
+from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
+from vramcast.family import fit
+from vramcast.sources import registry
+from vramcast.trace import Component, Trace
+from vramcast.workload import Workload, make
+
+CAPABILITY = (8, 9)
+COLUMNS = ("kinds", "blocks", "operations", "sizes", "components", "streams", "block_modules",
+           "operation_operators", "operation_modules", "operation_phases")  # fmt: skip
+
+
+def quiet(_: str) -> None:
+    """Say nothing of the progress."""
+
+
+def traced(model: str, workload: Workload) -> Trace:
+    return trace_program(registry.find(model), workload, CAPABILITY, quiet)
+
+
+def assert_same(one: Trace, other: Trace) -> None:
+    for name in COLUMNS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert one.calls == other.calls
+    assert one.caveats == other.caveats
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("torchvision:resnet18", {"image": 64, "precision": "amp-fp16", "channels_last": True}),
+        ("timm:vit_tiny_patch16_224", {"precision": "amp-bf16", "ema": "gpu", "prefetch": 1}),
+        ("transformers:bert-base", {"seq": 32}),
+    ],
+)
+def test_every_byte_count_is_affine_in_the_batch(model: str, fields: dict[str, Any]) -> None:
+    first, second, third, whole = (traced(model, Workload.train(batch=batch, **fields)) for batch in (3, 4, 5, 19))
+    family = fit((first, second, third), 3)
+    assert family is not None
+    assert_same(family.at(19), whole)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [
+        ("ultralytics:yolo11n", {"mode": "train", "image": 64, "precision": "amp-fp16"}),
+        ("ultralytics:yolo11n", {"mode": "train", "image": 64, "preset": "ultralytics", "optimizer": "sgd"}),
+        ("torchvision:ssdlite320_mobilenet_v3_large", {"mode": "infer", "image": 320}),
+    ],
+)
+def test_a_detector_is_told_by_small_batches(model: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = make({"batch": 9, "steps": 1, **fields})
+    whole = traced(model, workload)
+    seen: list[int] = []
+
+    def noted(found: Any, small: Workload, *rest: Any) -> Trace:
+        seen.append(small.batch)
+        return trace_program(found, small, *rest)
+
+    monkeypatch.setattr(batching, "trace_program", noted)
+    monkeypatch.setattr(batching, "LARGEST_DIRECT", 0)
+    assert_same(batching.trace_workload(registry.find(model), workload, CAPABILITY, quiet), whole)
+    assert seen == [3, 4, 5]
+
+
+def test_a_small_batch_is_traced_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = Workload.train(batch=8, image=64, steps=1)
+    seen: list[int] = []
+    monkeypatch.setattr(batching, "trace_program", lambda _model, small, *_: seen.append(small.batch) or whole)
+    whole = traced("torchvision:resnet18", workload)
+    assert batching.trace_workload(registry.find("ultralytics:yolo11n"), workload, CAPABILITY, quiet) is whole
+    assert seen == [8]
+
+
+@pytest.mark.parametrize(
+    ("batch", "validation", "unit"),
+    [(512, None, (1, None)), (512, 1024, (1, 2)), (512, 512, (1, 1)), (512, 1, (1, 1)), (300, 100, (3, 1)), (512, 100, (1, 100))],
+)
+def test_a_validation_batch_scales_along_where_it_can(batch: int, validation: int | None, unit: tuple[int, int | None]) -> None:
+    fields: dict[str, Any] = {} if validation is None else {"validation": {"batch": validation}}
+    found = batching._unit(Workload.train(batch=batch, phases="run", **fields))
+    assert (found.batch, found.validation and found.validation.batch) == unit
+
+
+def test_what_small_batches_do_not_tell_is_traced_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = registry.find("ultralytics:yolo11n")
+    whole = traced("torchvision:resnet18", Workload.infer(image=64, steps=1))
+    monkeypatch.setattr(batching, "trace_program", lambda *_: whole)
+    monkeypatch.setattr(batching, "fit", lambda *_: None)
+    assert batching.trace_workload(model, Workload.train(batch=1000, image=64), CAPABILITY, quiet) is whole
+    with pytest.raises(TooLargeError, match="not proportional to its batch"):
+        batching.trace_workload(model, Workload.train(batch=2000, image=64), CAPABILITY, quiet)
+
+
+def test_the_lower_bound_holds_weights_and_one_batch() -> None:
+    workload = Workload.train(batch=10, image=224, precision="fp16")
+    model = registry.find("torchvision:resnet18")
+    trace = trace_lower_bound(model, workload, TooLargeError("Too many."))
+    trace.validate()
+    held = dict(zip(trace.components.tolist(), trace.sizes.tolist()))
+    assert held == {Component.WEIGHTS: 2 * trace.subject.parameters, Component.INPUTS: 10 * 3 * 224 * 224 * 2}
+    assert "lower bound" in trace.caveats[0].message
+    assert "Too many." in trace.caveats[0].message
