@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from family_programs import ORDERS, Script, looped, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from family_programs import ORDERS, Script, looped, plain
 from vramcast.family import TraceFamily, fit
 from vramcast.trace import OperatorCall, TensorSpec, Trace
 

@@ -26,7 +26,7 @@ def parse_bytes(text: str) -> int:
 
 
 def parse_count(text: str) -> int:
-    """Read `100M`, `1.3B`, `7e9`-free counts of parameters: k, M, B and T are powers of ten.
+    """Read `100M` or `1.3B`, counts of parameters: k, M, B and T are powers of ten.
 
     Raises:
         WorkloadError: the text is not a count.
@@ -41,7 +41,8 @@ def _parse(text: str, factors: dict[str, int], legal: str) -> int:
         raise WorkloadError(f"{text!r} is not {legal}.")
     whole, _, fraction = match[1].replace("_", "").partition(".")
     # Integer arithmetic: a float would lose bytes above 2**53.
-    return int(whole or "0") * factor + int(fraction or "0") * factor // 10 ** len(fraction)
+    scaled: int = int(whole or "0") * factor + int(fraction or "0") * factor // 10 ** len(fraction)
+    return scaled
 
 
 def round_up(value: int, multiple: int) -> int:

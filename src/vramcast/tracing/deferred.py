@@ -17,7 +17,6 @@ import torch
 
 from vramcast.tracing.plans import tensors_in
 
-
 _BOUND_TO_LAYOUT = frozenset({"aten::view", "aten::_unsafe_view", "aten::_reshape_alias", "aten::as_strided", "aten::unfold"})
 """Views that exist for some layouts only."""
 

@@ -32,7 +32,7 @@ class MetaDispatch(TorchDispatchMode):
     """Runs operators on meta tensors and records the storages they make."""
 
     def __init__(self, recorder: Recorder, modules: ModuleStack, values: Values) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
         self.modules = modules
         self.values = values

@@ -12,7 +12,7 @@ LARGEST_DRAWN = 2**25
 """Elements beyond which everything is zero."""
 
 STATEMENT = (
-    "Values that no forecast can know were drawn (seeded: floats standard normal, every second boolean true, integers zero, single values zero) "
+    "Values that no forecast can know were drawn (seeded: floats standard normal, every second boolean true, integers zero, single values zero, `all` true) "
     "where code looks at them:"
 )
 

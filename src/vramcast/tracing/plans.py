@@ -12,7 +12,7 @@ Views and everything else run every time.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,10 +112,10 @@ class Plans:
             return self._in_place(key, func, args, kwargs)
         return self._functional(key, func, args, kwargs)
 
-    def _functional(self, key: Hashable, func: Callable[..., Tree], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
+    def _functional(self, key: Hashable, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         if key in self._plans:
             plan = self._plans[key]
-            return list(make(plan)) if isinstance(plan, list) and func._schema.returns[0].type.kind() == "ListType" else make(plan)  # type: ignore[attr-defined]
+            return list(make(plan)) if isinstance(plan, list) and func._schema.returns[0].type.kind() == "ListType" else make(plan)
         plan = shortcut(func, args, kwargs)
         if plan is not None:
             self._plans[key] = plan
@@ -143,9 +143,9 @@ def _returned(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[s
 
 def _written(func: torch._ops.OpOverload, index: int, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Return the argument that the index-th output is: the one with the same alias set."""
-    alias = func._schema.returns[index].alias_info.before_set
+    returned = func._schema.returns[index].alias_info
     for position, argument in enumerate(func._schema.arguments):
-        if argument.alias_info is not None and argument.alias_info.before_set == alias:
+        if returned is not None and argument.alias_info is not None and argument.alias_info.before_set == returned.before_set:
             return args[position] if position < len(args) else kwargs[argument.name]
     raise AssertionError(f"{func} returns an alias of no argument")
 

@@ -33,6 +33,11 @@ _FACTORIES = frozenset(
 """Operators whose values depend on no tensor's values."""
 _FILLERS = frozenset({"aten::fill_", "aten::zero_"})
 """Operators that write into a tensor whatever was in it."""
+_CHECK = "aten::all"
+_REGARDLESS = _FACTORIES | _FILLERS | {_CHECK}
+"""Operators to be followed even where nothing is known of their arguments."""
+_SPOKEN = {"aten::_local_scalar_dense": "item"}
+"""What people call an operator, where that is not its name."""
 
 _UNCOMPUTABLE = (RuntimeError, IndexError)
 """What a CPU kernel raises where it lacks a type or drawn indices lie beyond the end; the values are then unknown."""
@@ -51,6 +56,8 @@ class Values:
         """Block of the storage -> (offset, shape, stride, type) -> its values."""
         self._readers: dict[int | None, list[weakref.ref[Call]]] = {}
         """Block -> the calls, perhaps still to be run, that read it as it is now."""
+        self._holding: set[int | None] = set()
+        """Blocks of `all(…)` over values that are not known: should one have to be drawn, the check holds."""
         self._drawn: dict[str, dict[str, None]] = {}
         """Operator -> the modules in which it looked at values that had to be drawn."""
 
@@ -73,23 +80,23 @@ class Values:
         value = self.of(tensor)
         if value is not None:
             return value
-        value = draw(tensor)
+        value = draw(tensor) if self._recorder.block_of(tensor) not in self._holding else torch.ones(tensor.shape, dtype=tensor.dtype)
         self.assume(tensor, value)
         if tensor.numel() > 1 or tensor.dtype is torch.bool:  # a single boolean chooses a branch; other single values are mostly printed
-            self._drawn.setdefault(operator.partition("::")[2], {})[module] = None
+            self._drawn.setdefault(_SPOKEN.get(operator, operator.partition("::")[2]), {})[module or "the model itself"] = None
         return value
 
     def report(self) -> None:
         """Say, in one caveat, where values had to be drawn."""
         if self._drawn:
-            places = (f"{operator} in {', '.join(module or 'the model itself' for module in modules)}" for operator, modules in self._drawn.items())
-            self._recorder.caveat(f"{STATEMENT} {'; '.join(places)}.")
+            places = "; ".join(f"{operator} in {_some(list(modules))}" for operator, modules in self._drawn.items())
+            self._recorder.caveat(f"{STATEMENT} {places}.")
 
     def follows(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Tell whether an operator's results may follow from known values."""
         if not self.is_following:
             return False
-        if func._schema.name in _FACTORIES or func._schema.name in _FILLERS:
+        if func._schema.name in _REGARDLESS:
             return True
         return bool(self._known) and any(
             tensor.is_meta and self._recorder.block_of(tensor) in self._known for tensor in tensors_in((args, tuple(kwargs.values())))
@@ -105,6 +112,8 @@ class Values:
         sources = self._sources(func._schema.name, read)
         if None in sources or (not is_view(func) and sum(tensor.nbytes for tensor in made) > LARGEST_FOLLOWED):
             self._forget(written)
+            if func._schema.name == _CHECK:
+                self._holding.update(map(self._recorder.block_of, made))
             return
         parts = iter(sources)
         placed = _replace(args, parts)
@@ -118,6 +127,7 @@ class Values:
         """Drop what was known of a storage that is gone."""
         self._known.pop(block, None)
         self._readers.pop(block, None)
+        self._holding.discard(block)
 
     def _defer(self, call: Call, made: list[torch.Tensor], written: list[torch.Tensor], read: list[torch.Tensor]) -> None:
         """Keep a call as the recipe of the tensors it made, and remember what it reads."""
@@ -174,6 +184,10 @@ def _written(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[st
     """Return the tensors an operator writes, in the order of its arguments."""
     places = written_arguments(func)
     return [tensor for place, value in (*enumerate(args), *kwargs.items()) if place in places for tensor in tensors_in(value)] if places else []
+
+
+def _some(names: list[str], most: int = 3) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def _view(tensor: torch.Tensor) -> View:

@@ -13,10 +13,12 @@ from vramcast.workload import Workload
 _CITATION = "GPUMemNet, https://github.com/itu-rad/GPUMemNet, commit f01eb0592e1b2030d3bceb73441747912b6652a6 (CC BY-NC)"
 _ENVIRONMENT = "one constant (CUDA context, kernels, and whatever else the process held), fitted on one half of the models"
 _GPU = "A100 40GB"
+_REAL_MODELS = {"resnet": "torchvision:resnet50", "vgg": "torchvision:vgg16"}
 
 
 class TimmOnA100:
-    """About 510 timm models; image size, precision and optimizer are assumed upstream (default size, fp32, SGD with momentum)."""
+    """About 510 timm models. Upstream states neither image size, precision nor optimizer; assumed are the model's own size, fp32 and what
+    timm's training script takes by default: "sgd", which is Nesterov momentum with a weight decay of 2e-5 (timm 1.0)."""
 
     name = "timm-a100"
     citation = _CITATION
@@ -29,7 +31,7 @@ class TimmOnA100:
             if row["confidence"] == "low":
                 unexpressed.append(Unexpressed(row["id"], "the run probably ran out of memory before its peak"))
                 continue
-            workload = Workload.train(batch=int(row["batch_per_gpu"]), optimizer="momentum")
+            workload = Workload.train(batch=int(row["batch_per_gpu"]), optimizer="nesterov", weight_decay=2e-5)
             cases.append(_case(row, f"timm:{row['model']}", workload))
         return cases, unexpressed
 
@@ -41,17 +43,15 @@ class RealModelsOnA100:
     citation = _CITATION
     environment = _ENVIRONMENT
 
-    _models = {"resnet": "torchvision:resnet50", "vgg": "torchvision:vgg16"}
-
     def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
         """The transformer rows state neither optimizer nor attention implementation, and no configuration comes with them."""
         cases, unexpressed = [], []
         for row in rows(folder, "real_models_a100.csv"):
-            if row["model"] not in self._models:
+            if row["model"] not in _REAL_MODELS:
                 unexpressed.append(Unexpressed(row["id"], "optimizer and configuration are not stated"))
                 continue
             workload = Workload.train(batch=int(row["batch_per_gpu"]), image=224, optimizer="adam")
-            cases.append(_case(row, self._models[row["model"]], workload))
+            cases.append(_case(row, _REAL_MODELS[row["model"]], workload))
         return cases, unexpressed
 
 

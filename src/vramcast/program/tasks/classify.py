@@ -10,28 +10,32 @@ from torch import nn
 
 from vramcast.program.probe import Probe
 from vramcast.program.tasks.interface import DEVICE, Batch, Setting, images, labels, tensors_in
+from vramcast.program.tasks.language import sequence_length
 
 FRAMES = 16
 """Frames per clip: the `clip_len` of torchvision's video reference training (references/video_classification, 0.28)."""
 
 
 class Classify:
-    """Images to logits; auxiliary heads are weighted 0.4 (inception) as torchvision's reference does."""
+    """Images (or token ids, where the model takes those) to logits; auxiliary heads are weighted 0.4 as torchvision's reference does."""
 
     def prepare(self, module: nn.Module, setting: Setting, probe: Probe) -> None:
         """Nothing to prepare."""
 
     def batch(self, setting: Setting) -> Batch:
-        """Images N x C x H x W, labels N."""
+        """Images N x C x H x W or token ids N x S, labels N."""
+        if setting.model.image is None and setting.model.sequence is not None:
+            ids = labels(setting, setting.batch, sequence_length(setting))
+            return Batch(keywords={"input_ids": ids}, targets=labels(setting, setting.batch))
         return Batch(args=(images(setting),), targets=labels(setting, setting.batch))
 
     def outputs(self, module: nn.Module, batch: Batch) -> Any:
         """Logits."""
-        return module(*batch.args)
+        return module(*batch.args, **batch.keywords)
 
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Any, torch.Tensor]:
         """Cross-entropy of the logits, plus 0.4 of each auxiliary head's."""
-        outputs = module(*batch.args)
+        outputs = self.outputs(module, batch)
         logits, *auxiliary = [head for head in tensors_in(_heads(outputs)) if head is not None]
         loss = F.cross_entropy(logits, batch.targets)
         for head in auxiliary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -41,6 +42,17 @@ class LanguageModel:
     def after_inference(self, module: nn.Module, outputs: Any, batch: Batch) -> Any:
         """The logits are kept, as evaluation loops do."""
         return outputs
+
+
+class Seq2Seq(LanguageModel):
+    """Token ids for encoder and decoder, of the same length."""
+
+    def batch(self, setting: Setting) -> Batch:
+        """As a language model's; without labels to make it from, the decoder's input is given."""
+        batch = super().batch(setting)
+        if setting.workload.is_training:
+            return batch
+        return replace(batch, keywords={**batch.keywords, "decoder_input_ids": torch.zeros_like(batch.keywords["input_ids"])})
 
 
 class Encode(LanguageModel):

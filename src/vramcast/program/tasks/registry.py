@@ -7,7 +7,7 @@ from collections.abc import Callable
 from vramcast.program.tasks.classify import Classify, VideoClassify
 from vramcast.program.tasks.generic import Generic
 from vramcast.program.tasks.interface import Task
-from vramcast.program.tasks.language import Encode, LanguageModel
+from vramcast.program.tasks.language import Encode, LanguageModel, Seq2Seq
 from vramcast.program.tasks.semantic import SemanticSegment
 from vramcast.program.tasks.torchvision_detect import TorchvisionDetect
 from vramcast.program.tasks.yolo import Yolo, YoloClassify
@@ -27,7 +27,7 @@ TASKS: dict[str, Callable[[], Task]] = {
     "yolo-classify": YoloClassify,
     "causal-lm": LanguageModel,
     "masked-lm": LanguageModel,
-    "seq2seq-lm": LanguageModel,
+    "seq2seq-lm": Seq2Seq,
     "encode": Encode,
     "generic": Generic,
 }

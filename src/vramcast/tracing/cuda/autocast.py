@@ -36,9 +36,7 @@ _FP32_BY_ARGUMENT = "prod cumprod cumsum sum linalg_vector_norm linalg_matrix_no
 _PROMOTE = (
     "addcdiv addcmul atan2 cross dot grid_sample grid_sampler index_put index_put_ tensordot scatter_add cat concat concatenate stack vdot"
 ).split()
-_FP32_AND_BACK = frozenset(
-    f"torchvision::{name}" for name in ("nms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d")
-)
+_FP32_AND_BACK = frozenset(f"torchvision::{name}" for name in ("nms", "roi_align", "roi_pool", "ps_roi_align", "ps_roi_pool", "deform_conv2d"))
 """torchvision's operators: computed in fp32, floating results given back in the first argument's type (torchvision/csrc/ops/autocast/*.cpp, 0.28)."""
 
 _HOMES = (torch, torch.Tensor, torch._C._nn, torch._C._VariableFunctions, torch.linalg, torch.functional)

@@ -7,7 +7,17 @@ from __future__ import annotations
 
 import torch
 
-from vramcast.tracing.cuda import attention_kernels, backward_in_place, composite, convolution, data_dependent, fused_optimizer, rnn_kernels, upsampling
+from vramcast.tracing.cuda import (
+    attention_kernels,
+    backward_in_place,
+    composite,
+    convolution,
+    data_dependent,
+    fused_optimizer,
+    grouped_mm,
+    rnn_kernels,
+    upsampling,
+)
 from vramcast.tracing.cuda.kernel import Kernel
 
 aten = torch.ops.aten
@@ -26,6 +36,7 @@ KERNELS: dict[torch._ops.OpOverload, Kernel] = {
     aten._local_scalar_dense.default: data_dependent.item,
     aten._to_copy.default: data_dependent.copy,
     aten.upsample_bicubic2d.default: upsampling.bicubic,
+    aten._grouped_mm.default: grouped_mm.grouped_mm,
     aten.index.Tensor: data_dependent.index,
     aten.index_put.default: backward_in_place.index_put,
     aten.index_put_.default: data_dependent.index_put,

@@ -8,7 +8,7 @@ So half and fp32 copies of the logits live at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -17,7 +17,8 @@ from vramcast.tracing.cuda.function import Arguments, Keywords
 if TYPE_CHECKING:
     from vramcast.tracing.functions import CudaFunctions
 
-_REDUCTIONS = {0: lambda loss: loss, 1: torch.mean, 2: torch.sum}
+_NONE, _MEAN = 0, 1
+"""`at::Reduction`."""
 
 
 def cross_entropy(mode: CudaFunctions, func: Callable[..., Any], args: Arguments, kwargs: Keywords) -> torch.Tensor:
@@ -30,13 +31,13 @@ def cross_entropy(mode: CudaFunctions, func: Callable[..., Any], args: Arguments
     log_probabilities = torch.log_softmax(call.input, class_dim, dtype=call.input.dtype).float()
     if call.target.is_floating_point():
         return _soft_targets(call, log_probabilities, class_dim)
-    loss: torch.Tensor = torch._C._nn.nll_loss_nd(log_probabilities, call.target, call.weight, call.reduction, call.ignore_index)
+    loss = torch.ops.aten.nll_loss_nd(log_probabilities, call.target, call.weight, call.reduction, call.ignore_index)
     if call.label_smoothing == 0:
-        return loss
+        return cast(torch.Tensor, loss)
     smooth = -log_probabilities.sum(class_dim)
     smooth = smooth.masked_fill(call.target == call.ignore_index, 0.0)
     share = call.label_smoothing / call.input.size(class_dim)
-    return (1 - call.label_smoothing) * loss + _REDUCTIONS[call.reduction](smooth) * share
+    return cast(torch.Tensor, (1 - call.label_smoothing) * loss) + _reduced(smooth, call.reduction) * share
 
 
 class _Call:
@@ -54,4 +55,10 @@ def _soft_targets(call: _Call, log_probabilities: torch.Tensor, class_dim: int) 
     target = call.target
     if call.label_smoothing > 0:
         target = target * (1 - call.label_smoothing) + call.label_smoothing / call.input.size(class_dim)
-    return _REDUCTIONS[call.reduction](-(log_probabilities * target).sum(class_dim))
+    return _reduced(-(log_probabilities * target).sum(class_dim), call.reduction)
+
+
+def _reduced(loss: torch.Tensor, reduction: int) -> torch.Tensor:
+    if reduction == _NONE:
+        return loss
+    return loss.mean() if reduction == _MEAN else loss.sum()
