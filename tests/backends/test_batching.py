@@ -56,10 +56,10 @@ def test_a_language_model_is_no_exception(tmp_path: Path) -> None:
 
 
 def assert_told_by_small_batches(model: str, fields: dict[str, Any]) -> None:
-    first, second, third, whole = (traced(model, Workload.train(batch=batch, **fields)) for batch in (3, 4, 5, 8))
-    family = fit((first, second, third), 3)
+    first, second, third, whole = (traced(model, Workload.train(batch=batch, **fields)) for batch in (4, 5, 6, 9))
+    family = fit((first, second, third), 4)
     assert family is not None
-    assert_same(family.at(8), whole)
+    assert_same(family.at(9), whole)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def assert_told_by_small_batches(model: str, fields: dict[str, Any]) -> None:
     ],
 )
 def test_a_detector_is_told_by_small_batches(model: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    workload = make({"batch": 8, "steps": 1, **fields})
+    workload = make({"batch": 9, "steps": 1, **fields})
     whole = traced(model, workload)
     seen: list[int] = []
 
@@ -81,7 +81,7 @@ def test_a_detector_is_told_by_small_batches(model: str, fields: dict[str, Any],
     monkeypatch.setattr(batching, "trace_program", noted)
     monkeypatch.setattr(batching, "LARGEST_DIRECT", 0)
     assert_same(batching.trace_workload(registry.find(model), workload, CAPABILITY, quiet), whole)
-    assert seen == [3, 4, 5]
+    assert seen == [4, 5, 6]
 
 
 def test_a_small_batch_is_traced_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,8 @@ LARGEST_DIRECT_PAIRS = 2 * 10**8
 16 bytes; beyond 2**27 bytes values are no longer followed (`tracing/values.py`)."""
 LARGEST_FALLBACK = 1024
 """Images of a batch up to which a detector is traced as it is where small batches do not tell."""
-SMALLEST = 3
-"""The smallest batch traced: with three images, a loop over images has a round that is neither the first nor the last."""
+SMALLEST = 4
+"""The smallest batch traced: a loop over images has a first and a last round then, and others that are like those of any batch."""
 LARGEST_SCALE = 8
 """Images per unit, of training and validation together, up to which both are scaled as one."""
 LARGEST_SCRIPT = 5_000_000

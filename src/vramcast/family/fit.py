@@ -19,16 +19,25 @@ def fit(traces: Three, smallest: int) -> TraceFamily | None:
 
     Two traces are fitted, the third one and the further rounds of loops are checked. None where they are no family.
     """
+    return next((family for context in _CONTEXTS if (family := _checked(traces, smallest, context)) is not None), None)
+
+
+_CONTEXTS = (0, 1, 2, 3)
+"""How much is said of a block that is freed. With more of it, several places of a loop are told apart; with less, its first round
+is like the others, which have another round before them."""
+
+
+def _checked(traces: Three, smallest: int, context: int) -> TraceFamily | None:
     try:
-        family = _fitted(traces, smallest)
+        family = _fitted(traces, smallest, context)
     except NotAffineError:
         return None
     matches = all(_alike(family.at(smallest + step), trace) for step, trace in enumerate(traces))
     return family if matches and _is_consistent(family) else None
 
 
-def _fitted(traces: Three, smallest: int) -> TraceFamily:
-    written, table = scripts(traces)
+def _fitted(traces: Three, smallest: int, context: int) -> TraceFamily:
+    written, table = scripts(traces, context)
     loops = find_loops(written[0].texts, written[1].texts)
     lines = len(written[0].texts)
     if len(written[2].texts) != lines + 2 * sum(loop.length for loop in loops):

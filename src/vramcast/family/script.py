@@ -16,13 +16,16 @@ from vramcast.trace import Column, Event, Trace
 OPERATION = len(Event)
 """The kind of a line that begins an operation; other lines are of the kind of their event."""
 
+COLUMNS = 7
+"""Of a text: kind; operator, module and phase of the operation meant; component, stream and module of the block meant."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Script:
     """Columns with a row per line."""
 
     texts: Column
-    """Rows with the same text say the same but for the numbers: one row of `columns_of_text` each."""
+    """Rows with the same text say the same but for the numbers: one row of the table each."""
     kinds: Column
     """An `Event`, or `OPERATION`."""
     indices: Column
@@ -33,8 +36,10 @@ class Script:
     """Of a line that allocates: bytes. 0 elsewhere."""
 
 
-def scripts(traces: tuple[Trace, ...]) -> tuple[tuple[Script, ...], Column]:
-    """Return the script of each trace, and the table of texts they share (text x 7: see `_columns`).
+def scripts(traces: tuple[Trace, ...], context: int) -> tuple[tuple[Script, ...], Column]:
+    """Return the script of each trace, and the table of texts they share: a row of `COLUMNS` each.
+
+    `context` is how many operators before the birth of a block tell its end apart from that of others.
 
     Raises:
         NotAffineError: the traces are of different operators, modules or phases, or number their blocks otherwise than by birth.
@@ -47,11 +52,20 @@ def scripts(traces: tuple[Trace, ...]) -> tuple[tuple[Script, ...], Column]:
         if len(born) != len(trace.sizes) or (np.diff(born) != 1).any():
             raise NotAffineError("blocks are not numbered in the order of their birth")
     laid_out = [_lines(trace) for trace in traces]
-    columns = [_columns(trace, *lines) for trace, lines in zip(traces, laid_out)]
-    table, texts = np.unique(np.concatenate(columns), axis=0, return_inverse=True)
-    parts = np.split(texts.reshape(-1), np.cumsum([len(part) for part in columns])[:-1])
+    columns = [_columns(trace, *lines, context) for trace, lines in zip(traces, laid_out)]
+    table, texts = _numbered(np.concatenate(columns))
+    parts = np.split(texts, np.cumsum([len(part) for part in columns])[:-1])
     made = tuple(Script(text, *lines, *_numbers(trace, *lines)) for trace, lines, text in zip(traces, laid_out, parts))
-    return made, table
+    return made, table[:, :COLUMNS]
+
+
+def _numbered(rows: Column) -> tuple[Column, Column]:
+    """Return the distinct rows, and which of them each row is: `np.unique` over rows, which is slow where it sorts whole rows."""
+    which = np.zeros(len(rows), np.int64)
+    for column in rows.T:
+        shifted = column - column.min(initial=0)
+        _, firsts, which = np.unique(which * (shifted.max(initial=0) + 1) + shifted, return_index=True, return_inverse=True)
+    return rows[firsts], which
 
 
 def _lines(trace: Trace) -> tuple[Column, Column]:
@@ -64,22 +78,28 @@ def _lines(trace: Trace) -> tuple[Column, Column]:
     return kinds[order], indices[order]
 
 
-def _columns(trace: Trace, kinds: Column, indices: Column) -> Column:
-    """Return a row per line: kind, then operator, module, phase of the operation meant, then component, stream, module of the block meant.
+def _columns(trace: Trace, kinds: Column, indices: Column, context: int) -> Column:
+    """Return a row per line: kind; operator, module, phase of the operation meant; component, stream, module of the block meant; context.
 
-    Of a line that frees, the operation meant is the one at which the block was born.
+    Of a line that frees, the operation meant is the one at which the block was born. Its context tells apart what a loop makes
+    in several places: the operators before that one, and which of the blocks of its operation the block is.
     """
-    rows = np.full((len(kinds), 7), -1, np.int64)
+    rows = np.full((len(kinds), COLUMNS + context + 1), -1, np.int64)
     rows[:, 0] = kinds
-    is_block = (kinds == Event.ALLOCATE) | (kinds == Event.FREE)
+    is_block, is_free = (kinds == Event.ALLOCATE) | (kinds == Event.FREE), kinds == Event.FREE
     blocks = trace.blocks[indices[is_block]]
+    births = trace.operations[trace.allocated_at]
     meant = indices.copy()
     meant[kinds != OPERATION] = trace.operations[indices[kinds != OPERATION]]
-    meant[is_block] = trace.operations[trace.allocated_at[blocks]]
+    meant[is_block] = births[blocks]
     for column, values in enumerate((trace.operation_operators, trace.operation_modules, trace.operation_phases), 1):
         rows[:, column] = values[meant]
     for column, values in enumerate((trace.components, trace.streams, trace.block_modules), 4):
         rows[is_block, column] = values[blocks]
+    freed = trace.blocks[indices[is_free]]
+    for column in range(context):
+        rows[is_free, COLUMNS + column] = trace.operation_operators[np.maximum(births[freed] - column - 1, 0)]
+    rows[is_free, -1] = freed - np.searchsorted(births, births[freed])
     return rows
 
 

@@ -12,8 +12,8 @@ LARGEST_DRAWN = 2**25
 """Elements beyond which everything is zero."""
 
 STATEMENT = (
-    "Values that no forecast can know were drawn (seeded: floats standard normal, every second boolean true, integers zero, single values zero, `all` true) "
-    "where code looks at them:"
+    "Values that no forecast can know were drawn (seeded: floats standard normal, every second boolean true, integers zero, single values zero, "
+    "`all` true) where code looks at them:"
 )
 
 

@@ -38,8 +38,7 @@ def forecast_all(cases: Sequence[Case], processes: int, progress: Callable[[int,
     ordered = sorted(cases, key=lambda case: case.id)
     context = multiprocessing.get_context("spawn")
     outcomes: list[Outcome] = []
-    # A fresh process from time to time keeps what model packages cache from piling up.
-    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context, max_tasks_per_child=50) as pool:
+    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
         for outcome in pool.map(forecast_case, ordered):
             outcomes.append(outcome)
             progress(len(outcomes), len(ordered))

@@ -21,8 +21,9 @@ PREDICTIONS_STATEMENT = "Predictions were drawn (seeded) where post-processing l
 def boxes_xywh(count: int, generator: torch.Generator) -> torch.Tensor:
     """Return `count` boxes as centre, width and height, relative to the image: count x 4 on the CPU."""
     low, high = torch.tensor(SMALLEST).log(), torch.tensor(LARGEST).log()
-    sides = (low + (high - low) * torch.rand(count, 2, generator=generator)).exp()
-    centres = sides / 2 + (1 - sides) * torch.rand(count, 2, generator=generator)
+    shares = torch.rand(count, 4, generator=generator)  # row by row: the first objects are the same however many there are
+    sides = (low + (high - low) * shares[:, :2]).exp()
+    centres = sides / 2 + (1 - sides) * shares[:, 2:]
     return torch.cat((centres, sides), 1)
 
 

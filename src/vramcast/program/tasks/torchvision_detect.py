@@ -29,9 +29,7 @@ class TorchvisionDetect:
     def batch(self, setting: Setting) -> Batch:
         """Images C x H x W and a target dictionary for each."""
         height, width = setting.image
-        pictures = [
-            torch.empty(setting.model.channels, height, width, dtype=setting.dtype, device=DEVICE).normal_() for _ in range(setting.batch)
-        ]
+        pictures = [torch.empty(setting.model.channels, height, width, dtype=setting.dtype, device=DEVICE).normal_() for _ in range(setting.batch)]
         if not setting.workload.is_training:
             return Batch(args=(pictures,))
         return Batch(args=(pictures,), targets=[_target(setting) for _ in range(setting.batch)])
@@ -43,7 +41,7 @@ class TorchvisionDetect:
     def loss(self, module: nn.Module, batch: Batch) -> tuple[Any, torch.Tensor]:
         """The sum of the losses the model returns."""
         losses = module(*batch.args, batch.targets)
-        return losses, sum(losses.values())  # type: ignore[return-value]
+        return losses, sum(losses.values())
 
     def after_inference(self, module: nn.Module, outputs: Any, batch: Batch) -> Any:
         """The model's own post-processing has run already."""

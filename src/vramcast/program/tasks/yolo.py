@@ -21,20 +21,22 @@ from vramcast.sources.torchvision_import import import_torchvision
 MASK_RATIO = 4
 """Masks are a quarter of the image's size (`mask_ratio` in cfg/default.yaml, ultralytics 8.4)."""
 
+
 class Yolo:
     """Detection, segmentation, pose and oriented boxes; also RT-DETR."""
 
     def prepare(self, module: nn.Module, setting: Setting, probe: Probe) -> None:
         """Give the module its hyperparameters and criterion, and let losses and post-processing see drawn predictions."""
-        _move_head(module.model[-1])
+        model: Any = module
+        _move_head(model.model[-1])
         watch_outputs(module, probe, setting.workload.seed)
         if setting.workload.is_training:
             from ultralytics.cfg import get_cfg
 
-            module.args = get_cfg()
-            module.nc = setting.classes
-            module.criterion = module.init_criterion()
-            watch_losses(module.criterion, probe, setting.workload.seed)
+            model.args = get_cfg()
+            model.nc = setting.classes
+            model.criterion = model.init_criterion()
+            watch_losses(model.criterion, probe, setting.workload.seed)
             probe.caveat(STATEMENT.format(count=setting.targets))
 
     def batch(self, setting: Setting) -> Batch:
@@ -76,7 +78,8 @@ class Yolo:
         import_torchvision()
         from ultralytics.utils.nms import non_max_suppression
 
-        head = module.model[-1]
+        model: Any = module
+        head = model.model[-1]
         is_rotated = type(head).__name__.startswith("OBB")
         return non_max_suppression(
             predictions_of(outputs), conf_thres=0.01 if is_rotated else 0.001, iou_thres=0.7, multi_label=True, max_det=300, nc=head.nc,

@@ -60,7 +60,7 @@ def _assume_anchored(args: tuple[Any, ...], probe: Probe, seed: int) -> None:
     probe.assume((scores, boxes), (confidence.to(scores.dtype).expand(scores.shape), drawn.to(boxes.dtype).expand(boxes.shape)))
 
 
-def _watch_overlaps(assigner: nn.Module, probe: Probe, seed: int) -> None:
+def _watch_overlaps(assigner: Any, probe: Probe, seed: int) -> None:
     """Draw overlaps of masks or keypoints, uniform, where an assigner compares those rather than boxes."""
     from ultralytics.utils.tal import TaskAlignedAssigner
 
@@ -76,7 +76,7 @@ def _watch_overlaps(assigner: nn.Module, probe: Probe, seed: int) -> None:
         probe.assume([overlaps], [drawn.to(overlaps.dtype).repeat(images)])
         return overlaps
 
-    assigner.pair_overlaps = overlaps_drawn  # type: ignore[assignment]
+    assigner.pair_overlaps = overlaps_drawn
 
 
 def _assume_queries(args: tuple[Any, ...], probe: Probe, seed: int) -> None:

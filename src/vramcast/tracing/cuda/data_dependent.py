@@ -62,7 +62,7 @@ def copy(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, k
     """`_to_copy`: to the CPU it hands over values, to the device it takes them along."""
     device, (source, *_) = kwargs.get("device"), args
     if source.is_meta and device is not None and device.type == "cpu":
-        value = _values(dispatch, func, source)
+        value: torch.Tensor = _values(dispatch, func, source)
         return value.to(kwargs.get("dtype") or value.dtype, copy=True)
     if source.is_meta:
         output: torch.Tensor = by_shape(dispatch, func, args, kwargs)

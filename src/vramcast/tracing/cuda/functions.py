@@ -18,7 +18,7 @@ _VF = torch._C._VariableFunctions
 _nn = torch._C._nn
 
 FUNCTIONS: dict[Callable[..., Any], Function] = {
-    torch.Tensor.device.__get__: devices.device,  # type: ignore[attr-defined]
+    torch.Tensor.device.__get__: devices.device,
     torch.Tensor.is_cuda.__get__: devices.is_cuda_tensor,  # type: ignore[attr-defined]
     torch.Tensor.is_cpu.__get__: devices.is_cpu_tensor,  # type: ignore[attr-defined]
     torch.Tensor.is_meta.__get__: devices.is_meta_tensor,  # type: ignore[attr-defined]

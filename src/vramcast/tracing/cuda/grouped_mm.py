@@ -6,7 +6,7 @@ Sources: aten/src/ATen/native/cuda/GroupedBlas.cpp `_grouped_mm_cuda` and aten/s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,7 +22,7 @@ _ALIGNMENT_BYTES = 16
 def grouped_mm(dispatch: MetaDispatch, func: torch._ops.OpOverload, args: Arguments, kwargs: Keywords) -> Tree:
     """`_grouped_mm`: groups are the third dimension of an argument, or stretches of the shared one between `offs`."""
     first, second, *rest = args
-    offs = rest[0] if rest else kwargs.get("offs")
+    offs: Any = rest[0] if rest else kwargs.get("offs")
     dtype = kwargs.get("out_dtype") or first.dtype
     rows, columns = first.shape[-2], second.shape[-1]
     padded = -(-columns * dtype.itemsize // _ALIGNMENT_BYTES) * _ALIGNMENT_BYTES // dtype.itemsize
