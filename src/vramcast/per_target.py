@@ -11,6 +11,7 @@ import numpy as np
 
 from vramcast.answer import Estimate
 from vramcast.sources.interface import DEFAULT_TARGETS, TASKS_WITH_OBJECTS
+from vramcast.trace import Phase
 from vramcast.workload import Workload
 
 EXTRA_TARGETS = 10
@@ -42,7 +43,8 @@ def bytes_per_target(estimate: Estimate, more: Estimate) -> int:
 def _peak_phase(estimate: Estimate) -> str:
     """Return the phase with most allocated bytes; most are reserved perhaps later, where a request finds no block left."""
     event = int(estimate.timeline.allocated.argmax())
-    return estimate.trace.phases[estimate.trace.operation_phases[estimate.trace.operations[event]]].name
+    phase: Phase = estimate.trace.phases[int(estimate.trace.event_phases()[event])]
+    return phase.name
 
 
 def _first_peak(estimate: Estimate, name: str) -> int:

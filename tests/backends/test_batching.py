@@ -15,7 +15,7 @@ from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
 from vramcast.family import fit
 from vramcast.sources import registry
 from vramcast.trace import Component, Trace
-from vramcast.workload import Workload, make
+from vramcast.workload import Workload
 
 CAPABILITY = (8, 9)
 COLUMNS = ("kinds", "blocks", "operations", "sizes", "components", "streams", "block_modules",
@@ -62,15 +62,9 @@ def assert_told_by_small_batches(model: str, fields: dict[str, Any]) -> None:
     assert_same(family.at(9), whole)
 
 
-@pytest.mark.parametrize(
-    ("model", "fields"),
-    [
-        ("ultralytics:yolo11n", {"mode": "train", "image": 64, "precision": "amp-fp16"}),
-        ("ultralytics:yolo11n", {"mode": "train", "image": 64, "preset": "ultralytics", "optimizer": "sgd"}),
-    ],
-)
-def test_a_detector_is_told_by_small_batches(model: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    workload = make({"batch": 9, "steps": 1, **fields})
+def test_a_detector_is_told_by_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, validation = "ultralytics:yolo11n", {"batch": 18, "precision": "fp32"}
+    workload = Workload.train(batch=9, image=64, steps=1, precision="amp-fp16", phases="run", validation=validation, prefetch_dtype="uint8")
     whole = traced(model, workload)
     seen: list[int] = []
 

@@ -39,6 +39,8 @@ LARGEST_SCRIPT = 5_000_000
 """Events and operations up to which a trace is spelled out."""
 LARGEST_INPUT = 2**54
 """Bytes of a batch up to which tracing is tried; activations are a few hundred times as large."""
+LARGEST_TARGETS = 10**5
+"""Objects per image up to which they are drawn."""
 LARGEST_DRAWING = 2**28
 """Bytes of drawn predictions per image up to which they are drawn."""
 
@@ -70,8 +72,10 @@ def _check_sizes(model: Model, workload: Workload) -> None:
     if model.task in TASKS_WITH_OBJECTS and model.source == "ultralytics":
         setting = setting_of(model, workload)
         anchors = math.prod(setting.image) * 21 // 1024  # strides of 8, 16 and 32
-        if anchors * setting.classes * 4 > LARGEST_DRAWING or setting.targets > LARGEST_DIRECT_PAIRS:
+        if anchors * setting.classes * 4 > LARGEST_DRAWING:
             raise TooLargeError(f"Losses and post-processing look at predictions: those of {anchors:,} anchors are too many to be drawn.")
+    if model.task in TASKS_WITH_OBJECTS and workload.is_training and setting_of(model, workload).targets > LARGEST_TARGETS:
+        raise TooLargeError(f"More than {LARGEST_TARGETS:,} objects per image are too many to be drawn.")
 
 
 def _is_cheap(model: Model, workload: Workload) -> bool:

@@ -8,7 +8,7 @@ trace = attribute(tracer.recording(), subject)
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import TracebackType
 
 import torch
@@ -43,6 +43,7 @@ class Tracer:
     def __enter__(self) -> Tracer:
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(devices=[]))
+            stack.enter_context(_one_thread())
             torch.manual_seed(self._seed)
             stack.enter_context(cuda_present(self.recorder, self._capability, self._functions.autocast.clear))
             stack.enter_context(transparent_functions())
@@ -126,6 +127,17 @@ class Tracer:
                 self.recorder.allocate(tensor)
                 self.recorder.claim(component, [tensor])
                 self.recorder.own(tensor, self.recorder.operation_modules[-1])
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute on one thread: what is computed is small, and waking threads for it takes longer than doing it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _children_first(module: nn.Module, prefix: str) -> Iterable[tuple[str, nn.Module]]:
