@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vramcast.per_target import EXTRA_TARGETS
+from vramcast.per_target import EXTRA_TARGETS, requested_bytes
 from vramcast.pipeline import estimate
 from vramcast.workload import Workload
 
@@ -10,11 +10,11 @@ YOLO = "ultralytics:yolo11n"
 
 
 def test_it_is_the_difference_of_the_peaks() -> None:
-    few, many = (
-        estimate(YOLO, Workload.train(batch=5, image=256, steps=1, targets=targets, precision="amp-fp16")) for targets in (10, 10 + EXTRA_TARGETS)
-    )
+    workloads = (Workload.train(batch=5, image=256, steps=1, targets=targets, precision="amp-fp16") for targets in (10, 10 + EXTRA_TARGETS))
+    few, many = (estimate(YOLO, workload) for workload in workloads)
     assert few.bytes_per_target is not None
-    assert few.bytes_per_target == (many.peak.allocated_bytes - few.peak.allocated_bytes) // EXTRA_TARGETS
+    peaks = [int(requested_bytes(found.trace).max()) for found in (few, many)]
+    assert few.bytes_per_target == (peaks[1] - peaks[0]) // EXTRA_TARGETS
     assert few.bytes_per_target > 0
 
 

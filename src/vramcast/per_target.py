@@ -1,8 +1,9 @@
 """What one more object per image costs: the same forecast with a few objects more.
 
-Defined as (peak allocated bytes with `EXTRA_TARGETS` more objects per image - peak allocated bytes) / `EXTRA_TARGETS`, both
-taken in the phase in which most bytes of the run are allocated, the first time that phase is run. One step is therefore enough: what
-objects cost is the same in all of them.
+Defined as (peak requested bytes with `EXTRA_TARGETS` more objects per image - peak requested bytes) / `EXTRA_TARGETS`, both
+taken in the phase in which most bytes of the run are alive, the first time that phase is run. One step is therefore enough:
+what objects cost is the same in all of them. Requested bytes are what tensors ask for; allocated ones change by up to a
+mebibyte per block with where a block happens to lie, which would drown what an object costs.
 """
 
 from __future__ import annotations
@@ -11,11 +12,11 @@ import numpy as np
 
 from vramcast.answer import Estimate
 from vramcast.sources.interface import DEFAULT_TARGETS, TASKS_WITH_OBJECTS
-from vramcast.trace import Phase
+from vramcast.trace import Column, Event, Phase, Trace
 from vramcast.workload import Workload
 
 EXTRA_TARGETS = 10
-"""How many objects more per image: enough for the allocator's rounding to matter little."""
+"""How many objects more per image are run."""
 
 _PHASES_OF_A_STEP = frozenset({"staging", "forward", "loss", "backward", "optimizer", "zero_grad", "ema"})
 
@@ -40,16 +41,25 @@ def bytes_per_target(estimate: Estimate, more: Estimate) -> int:
     return (_first_peak(more, phase) - _first_peak(estimate, phase)) // EXTRA_TARGETS
 
 
+def requested_bytes(trace: Trace) -> Column:
+    """Return, after each event, the bytes that live blocks asked for."""
+    changes = np.zeros(len(trace), np.int64)
+    for kind, sign in ((Event.ALLOCATE, 1), (Event.FREE, -1)):
+        events = trace.kinds == kind
+        changes[events] = sign * trace.sizes[trace.blocks[events]]
+    return np.cumsum(changes)
+
+
 def _peak_phase(estimate: Estimate) -> str:
-    """Return the phase with most allocated bytes; most are reserved perhaps later, where a request finds no block left."""
-    event = int(estimate.timeline.allocated.argmax())
+    """Return the phase in which most bytes are asked for; most are reserved perhaps later, where a request finds no block left."""
+    event = int(requested_bytes(estimate.trace).argmax())
     phase: Phase = estimate.trace.phases[int(estimate.trace.event_phases()[event])]
     return phase.name
 
 
 def _first_peak(estimate: Estimate, name: str) -> int:
-    """Return the peak allocated bytes of a phase in the first step that has it."""
-    trace, allocated = estimate.trace, estimate.timeline.allocated
+    """Return the peak of requested bytes of a phase in the first step that has it."""
+    trace = estimate.trace
     step = min(phase.step for phase in trace.phases if phase.name == name)
     is_meant = np.array([phase.name == name and phase.step == step for phase in trace.phases])
-    return int(allocated[is_meant[trace.event_phases()[: len(allocated)]]].max(initial=0))
+    return int(requested_bytes(trace)[is_meant[trace.event_phases()]].max(initial=0))

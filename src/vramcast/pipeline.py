@@ -68,8 +68,11 @@ def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None,
     if not has_targets(model.task, workload):
         return found
     more = with_more_targets(found, workload)
-    cost = bytes_per_target(found, forecast(trace_workload(model, more, capability, progress), card, more))
-    return msgspec.structs.replace(found, bytes_per_target=cost)
+    try:
+        trace = trace_workload(model, more, capability, progress)
+    except TooLargeError:  # more objects than can be drawn
+        return found
+    return msgspec.structs.replace(found, bytes_per_target=bytes_per_target(found, forecast(trace, card, more)))
 
 
 def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload | None = None) -> Estimate:

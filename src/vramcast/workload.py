@@ -25,6 +25,8 @@ Phases = Literal["step", "run"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 
+LARGEST_REPETITION = 1000
+"""What is done or kept so often is run so often by a forecast."""
 LARGEST_COUNT = 10**12
 """Batches and sizes beyond this are typing errors; below it the forecast answers, if only with "does not fit"."""
 
@@ -231,7 +233,7 @@ def make(fields: dict[str, Any]) -> Workload:
 def _check_values(workload: Workload) -> None:
     counts: dict[str, int | None] = {
         "batch": workload.batch, "seq": workload.seq, "accumulate": workload.accumulate, "classes": workload.classes,
-        "steps": workload.steps, **{f"image {side}": pixels for side, pixels in zip(("height", "width"), workload.image or ())},
+        **{f"image {side}": pixels for side, pixels in zip(("height", "width"), workload.image or ())},
     }  # fmt: skip
     for spec in workload.inputs:
         counts |= {f"dimension {i} of input {spec.name!r}": side for i, side in enumerate(spec.shape)}
@@ -242,9 +244,11 @@ def _check_values(workload: Workload) -> None:
     for name, value in counts.items():
         if value is not None and not 1 <= value <= LARGEST_COUNT:
             raise WorkloadError(f"{name} is {value}; it must be at least 1 and at most {LARGEST_COUNT:,}.")
-    for name, value in {"targets": workload.targets, "prefetch": workload.prefetch, "kept_outputs": workload.habits.kept_outputs}.items():
-        if value is not None and not 0 <= value <= LARGEST_COUNT:
-            raise WorkloadError(f"{name} is {value}; it must be at least 0 and at most {LARGEST_COUNT:,}.")
+    if workload.targets is not None and not 0 <= workload.targets <= LARGEST_COUNT:
+        raise WorkloadError(f"targets is {workload.targets}; it must be at least 0 and at most {LARGEST_COUNT:,}.")
+    for name, value, least in (("steps", workload.steps, 1), ("prefetch", workload.prefetch, 0), ("kept_outputs", workload.habits.kept_outputs, 0)):
+        if not least <= value <= LARGEST_REPETITION:
+            raise WorkloadError(f"{name} is {value}; it must be at least {least} and at most {LARGEST_REPETITION:,}.")
     if workload.weight_decay is not None and not 0 <= workload.weight_decay < float("inf"):
         raise WorkloadError(f"weight_decay is {workload.weight_decay}; it must be at least 0 and finite.")
 

@@ -43,7 +43,7 @@ def _reason_against(row: dict[str, str]) -> str:
 
 
 def _case(row: dict[str, str]) -> Case:
-    model = row["model"].rpartition(".")[0]
+    model = _name(row["model"])
     unit = GIB if row["unit"].startswith("GiB") else 10**9
     workload = Workload.train(
         preset="ultralytics", batch=int(row["batch_per_gpu"]), image=int(row["image_or_seq"]), optimizer=_optimizer(row["optimizer"])
@@ -52,6 +52,12 @@ def _case(row: dict[str, str]) -> Case:
         id=row["id"], model=f"ultralytics:{model.replace('yolov12', 'yolo12')}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
         measured_bytes=int(float(row["value"]) * unit), group=model,
     )  # fmt: skip
+
+
+def _name(file: str) -> str:
+    """Return the model's name; a YAML file without a scale is built at the first one, n (`parse_model`, ultralytics 8.2)."""
+    name, _, kind = file.rpartition(".")
+    return f"{name}n" if kind == "yaml" and name[-1].isdigit() else name
 
 
 def _optimizer(text: str) -> str | None:
