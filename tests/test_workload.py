@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.presets import PRESETS
-from vramcast.workload import LARGEST_COUNT, OPTIMIZERS, PRECISIONS, Habits, InputSpec, Validation, Workload, make
+from vramcast.workload import LARGEST_COUNT, LARGEST_REPETITION, OPTIMIZERS, PRECISIONS, Habits, InputSpec, Validation, Workload, make
 
 counts = st.integers(1, 10**6)
 sizes = st.tuples(counts, counts)
@@ -95,8 +95,11 @@ def test_counts_out_of_range_are_refused_by_name_and_value(name: str, value: int
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_the_largest_counts_are_legal(name: str) -> None:
-    assert make({"mode": "train", name: LARGEST_COUNT}).batch >= 1
+def test_the_largest_counts_are_legal_and_repetitions_are_fewer(name: str) -> None:
+    largest = LARGEST_REPETITION if name == "steps" else LARGEST_COUNT
+    assert make({"mode": "train", name: largest}).batch >= 1
+    with pytest.raises(WorkloadError, match=name):
+        make({"mode": "train", name: largest + 1})
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,9 @@ HEADER = "id,task,framework,model,batch_per_gpu,image_or_seq,precision,optimizer
 
 def _outcome(index: int, forecast: int, measured: int) -> Outcome:
     model = f"timm:model{index}"
-    case = Case(id=f"{index:03}", model=model, workload=Workload.train(batch=8), gpu="A100 40GB", metric="device", measured_bytes=measured, group=model)
+    case = Case(
+        id=f"{index:03}", model=model, workload=Workload.train(batch=8), gpu="A100 40GB", metric="device", measured_bytes=measured, group=model
+    )
     return Outcome(case=case, forecast_bytes=forecast)
 
 
@@ -60,7 +62,8 @@ def test_sample_is_spread_evenly() -> None:
 
 def test_rows_become_cases_or_are_named(tmp_path: Path) -> None:
     (tmp_path / "timm_train_a100.csv").write_text(
-        HEADER + "A-1,train,timm,convnext_tiny,32,,,,,device,6000,MiB,A100,,here,med,\nA-2,train,timm,vit_base,128,,,,,device,900,MiB,A100,,here,low,\n"
+        HEADER
+        + "A-1,train,timm,convnext_tiny,32,,,,,device,6000,MiB,A100,,here,med,\nA-2,train,timm,vit_base,128,,,,,device,900,MiB,A100,,here,low,\n"
     )
     cases, unexpressed = registry.find("timm-a100").read(str(tmp_path))
     assert [(case.model, case.workload.batch, case.measured_bytes) for case in cases] == [("timm:convnext_tiny", 32, 6000 * MIB)]
