@@ -277,7 +277,7 @@ def test_a_model_that_looks_at_values_is_forecast_with_a_caveat(nets, capsys):
     assert err == ""
     caveats = " ".join(out.partition("! ")[2].split())
     assert "Values that no forecast can know were drawn (" in caveats
-    assert "where code looks at them: _local_scalar_dense in the model itself." in caveats
+    assert "where code looks at them: item in the model itself." in caveats
 
 
 OPERATORS = """

@@ -41,7 +41,7 @@ def test_ctrl_c_during_a_forecast_leaves_the_old_answer(here):
     (here / "answers").mkdir()
     (here / "answers" / "answer.json").write_text("old")
     arguments = [*RUN, "estimate", "net.py:build", "--train", "--input", "x=4x8", "-o", "answers/answer.json"]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_interruptible)
     deadline = time.monotonic() + 60
     while not (here / "begun").exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -103,3 +103,8 @@ def mean(outputs):
 def interrupted(outputs):
     raise KeyboardInterrupt
 """
+
+
+def _interruptible() -> None:
+    """Let Ctrl-C reach the process even where these tests run in the background of a shell, which has its children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

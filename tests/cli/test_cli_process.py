@@ -53,7 +53,7 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     model = tmp_path / "model.py"
     model.write_text(f"import pathlib, time\n\ndef build():\n    pathlib.Path({str(begun)!r}).touch()\n    time.sleep(60)\n")
     arguments = [*RUN, "estimate", f"{model}:build", "--input", "input=4x1024", "-o", str(output)]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_interruptible)
     deadline = time.monotonic() + 60
     while not begun.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -61,3 +61,8 @@ def test_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err.strip()) == (130, "", "vramcast: interrupted")
     assert list(output.parent.iterdir()) == []
+
+
+def _interruptible() -> None:
+    """Let Ctrl-C reach the process even where these tests run in the background of a shell, which has its children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

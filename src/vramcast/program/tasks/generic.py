@@ -47,7 +47,8 @@ class Generic:
 def _input(spec: InputSpec, setting: Setting) -> torch.Tensor:
     dtype = getattr(torch, spec.dtype, None)
     if not isinstance(dtype, torch.dtype):
-        raise WorkloadError(f"input {spec.name!r} has type {spec.dtype!r}, which is none of torch's: float32, float16, int64, bool …")
+        legal = "float32, float16, bfloat16, int64, uint8, bool …"
+        raise WorkloadError(f"input {spec.name!r} has type {spec.dtype!r}, which is none of torch's: {legal}")
     if dtype is torch.float32 and setting.dtype.is_floating_point:
         dtype = setting.dtype
     return torch.zeros(spec.shape, dtype=dtype, device=DEVICE)
