@@ -14,7 +14,12 @@ _CARDS = {"P100": "P100 16GB", "T4": "T4", "L4": "L4", "V100": "V100 32GB", "409
 
 
 class UltralyticsLogs:
-    """YOLOv8 to 12 and RT-DETR, with what is printed per batch: `torch.cuda.memory_reserved()`, the largest over the epochs."""
+    """YOLOv8 to 12 and RT-DETR, with what is printed per batch: `torch.cuda.memory_reserved()`, the largest over the epochs.
+
+
+    The logs are of versions up to 8.4.31, from before the trainer chose channels-last by itself (ultralytics pull request 26007, 2026-08-31);
+    otherwise the preset of 8.4 is taken for all of them.
+    """
 
     name = "ultralytics-logs"
     citation = "public training logs; each row of yolo_train.csv names its repository, commit and file"
@@ -46,7 +51,11 @@ def _case(row: dict[str, str]) -> Case:
     model = _name(row["model"])
     unit = GIB if row["unit"].startswith("GiB") else 10**9
     workload = Workload.train(
-        preset="ultralytics", batch=int(row["batch_per_gpu"]), image=int(row["image_or_seq"]), optimizer=_optimizer(row["optimizer"])
+        preset="ultralytics",
+        channels_last=False,
+        batch=int(row["batch_per_gpu"]),
+        image=int(row["image_or_seq"]),
+        optimizer=_optimizer(row["optimizer"]),
     )
     return Case(
         id=row["id"], model=f"ultralytics:{model.replace('yolov12', 'yolo12')}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
