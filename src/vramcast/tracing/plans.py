@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from vramcast.tracing.shortcuts import shortcut
+from vramcast.tracing.shortcuts import is_plain_write, shortcut
 
 OutputPlan = tuple[tuple[int, ...], tuple[int, ...], torch.dtype] | None
 Tree = Any
@@ -101,8 +101,8 @@ class Plans:
             kind = self._kinds[func] = kind_of(func)
         if kind is Kind.OTHER:
             return func(*args, **kwargs)
-        if kind is Kind.IN_PLACE and func._schema.name.startswith("aten::_foreach_"):
-            return _returned(func, args, kwargs)  # shapes were checked when the states were made
+        if kind is Kind.IN_PLACE and is_plain_write(func, args):
+            return _returned(func, args, kwargs)
         try:
             key = call_key(func, args, kwargs)
             hash(key)
@@ -113,19 +113,18 @@ class Plans:
         return self._functional(key, func, args, kwargs)
 
     def _functional(self, key: Hashable, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
-        if key in self._plans:
-            plan = self._plans[key]
-            return list(make(plan)) if isinstance(plan, list) and func._schema.returns[0].type.kind() == "ListType" else make(plan)
-        plan = shortcut(func, args, kwargs)
-        if plan is not None:
+        if key not in self._plans:
+            plan = shortcut(func, args, kwargs)
+            if plan is None:
+                outputs = func(*args, **kwargs)
+                if _share_storage(outputs, (args, tuple(kwargs.values()))):
+                    self._kinds[func] = Kind.OTHER  # `_unsafe_view` and its like return views without saying so
+                else:
+                    self._plans[key] = plan_of(outputs)
+                return outputs
             self._plans[key] = plan
-            return make(plan) if not isinstance(plan, list) else list(make(plan))
-        outputs = func(*args, **kwargs)
-        if _share_storage(outputs, (args, tuple(kwargs.values()))):
-            self._kinds[func] = Kind.OTHER  # `_unsafe_view` and its like return views without saying so
-        else:
-            self._plans[key] = plan_of(outputs)
-        return outputs
+        made = make(self._plans[key])
+        return list(made) if isinstance(made, tuple) and func._schema.returns[0].type.kind() == "ListType" else made
 
     def _in_place(self, key: Hashable, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         if key not in self._checked:

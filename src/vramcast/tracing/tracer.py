@@ -20,6 +20,7 @@ from vramcast.tracing.dispatch import MetaDispatch
 from vramcast.tracing.functions import CudaFunctions, transparent_functions
 from vramcast.tracing.modules import Failure, ModuleStack
 from vramcast.tracing.recorder import Recorder, Recording
+from vramcast.tracing.shape_checks import plain_checks
 from vramcast.tracing.values import Values
 
 _BLIND_PHASES = frozenset({"load", "backward", "optimizer", "ema", "zero_grad", "checkpoint"})
@@ -44,6 +45,7 @@ class Tracer:
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch.random.fork_rng(devices=[]))
             stack.enter_context(_one_thread())
+            stack.enter_context(plain_checks())
             torch.manual_seed(self._seed)
             stack.enter_context(cuda_present(self.recorder, self._capability, self._functions.autocast.clear))
             stack.enter_context(transparent_functions())
