@@ -83,7 +83,10 @@ def _is_dense(tensor: torch.Tensor) -> bool:
 
 
 def _batch_norm(args: tuple[Any, ...]) -> list[Any] | None:
-    """`native_batch_norm`: output, and mean and inverse deviation per channel in fp32 (`batch_norm_cuda`, aten/src/ATen/native/cuda/Normalization.cu)."""
+    """`native_batch_norm`: output, and mean and inverse deviation per channel in fp32.
+
+    Source: `batch_norm_cuda`, aten/src/ATen/native/cuda/Normalization.cu, torch 2.13.
+    """
     source = args[0]
     like = _like_first((source,))
     if like is None or source.dim() < 2:
@@ -103,7 +106,10 @@ def _batch_norm_backward(args: tuple[Any, ...]) -> list[Any] | None:
 
 
 def _convolution(args: tuple[Any, ...]) -> Plan | None:
-    """`convolution` of a dense batch, not transposed: the size formula of `torch.nn.Conv2d`; None where something does not fit."""
+    """`convolution` of a batch, not transposed: the size formula of `torch.nn.Conv2d`; None where something does not fit.
+
+    The layout is left to the rule for cuDNN (`tracing/cuda/convolution.py`).
+    """
     source, weight, _, stride, padding, dilation, is_transposed, _, groups = args
     if is_transposed or source.dim() != weight.dim() or source.shape[1] != weight.shape[1] * groups or source.dtype != weight.dtype:
         return None
@@ -113,9 +119,7 @@ def _convolution(args: tuple[Any, ...]) -> Plan | None:
     if min(image) < 1:
         return None
     shape = (source.shape[0], weight.shape[0], *image)
-    is_channels_last = source.dim() == 4 and source.is_contiguous(memory_format=torch.channels_last) and not source.is_contiguous()
-    layout = torch.channels_last if is_channels_last else torch.contiguous_format
-    return (shape, torch.empty(shape, device="meta", memory_format=layout).stride(), source.dtype)
+    return (shape, torch.empty(shape, device="meta").stride(), source.dtype)
 
 
 def _convolution_backward(args: tuple[Any, ...]) -> list[Any] | None:
