@@ -40,7 +40,7 @@ benchmark: $(READY) ## Write docs/benchmark.md: vramcast beside other tools, in 
 	$(BIN)/python -m benchmarks --write docs/benchmark.md
 
 accuracy: $(READY) ## Write docs/accuracy.md: forecasts against the measured figures in the folder MEASURED.
-	$(BIN)/vramcast validate --measured $(MEASURED) --sample 300 --output docs/accuracy.md
+	$(BIN)/vramcast validate --measured $(MEASURED) --sample 160 --output docs/accuracy.md
 
 clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .benchmarks

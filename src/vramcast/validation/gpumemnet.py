@@ -22,7 +22,7 @@ class TimmOnA100:
 
     name = "timm-a100"
     citation = _CITATION
-    environment = _ENVIRONMENT
+    environment = f"{_ENVIRONMENT}; the shares of the convolution rule were scanned on 24 of these models, on both sides of the halves"
 
     def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
         """Rows whose run probably ended before its peak (`low`) are not expressed."""
