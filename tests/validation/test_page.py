@@ -70,7 +70,7 @@ def test_baseline_allows_what_it_states_and_no_more(tmp_path: Path) -> None:
     assert baseline.worsened(committed, summarize([_examined(is_open=True, off=within)])) == []
     complaint = baseline.worsened(committed, summarize([_examined(is_open=True, off=beyond)]))[0]
     assert complaint.startswith("hand-made, reserved: the median is 0.6")
-    assert complaint.endswith("it may worsen by 0.5%.")
+    assert complaint.endswith("it may worsen by 0.5 %.")
     assert "11 cases have a forecast, in the baseline 12" in baseline.worsened(committed, summarize([_examined(is_open=True, count=11)]))[0]
 
 

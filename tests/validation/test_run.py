@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import msgspec
 import pytest
 from hand_made_outcomes import failed, outcome
 
@@ -23,7 +24,7 @@ def _silent(done: int, total: int) -> None: ...
 
 
 def test_what_was_forecast_is_not_forecast_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cases, _ = CONTEXT.read(None)
+    cases = CONTEXT.read(None)[0][2:]  # three on different cards; those on no named card run the same
     calls: list[tuple[int, int]] = []
     with Results(tmp_path / "sub" / "results.jsonl") as results:
         first = run.forecast_all(CONTEXT, cases[:2], results, 1, lambda done, total: calls.append((done, total)))
@@ -39,6 +40,15 @@ def test_what_was_forecast_is_not_forecast_again(tmp_path: Path, monkeypatch: py
         second = run.forecast_all(CONTEXT, cases[:3], results, 1, _silent)
     assert asked == [cases[2].id]
     assert second[:2] == first
+
+
+def test_a_corrected_figure_is_judged_without_a_new_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = CONTEXT.read(None)[0][0]
+    corrected = msgspec.structs.replace(case, measured_bytes=case.measured_bytes + 1)
+    with Results(tmp_path / "results.jsonl") as results:
+        results.keep(fingerprint(CONTEXT, case), forecast_case(CONTEXT, case))
+        monkeypatch.setattr(run, "_in_processes", lambda case_set, cases, processes: iter(()))
+        assert [item.case for item in run.forecast_all(CONTEXT, [corrected], results, 1, _silent)] == [corrected]
 
 
 def test_a_line_cut_off_by_a_crash_is_passed_over(tmp_path: Path) -> None:
@@ -63,7 +73,7 @@ def test_another_case_and_other_code_have_other_fingerprints(monkeypatch: pytest
     case = CONTEXT.read(None)[0][0]
     before = fingerprint(CONTEXT, case)
     assert fingerprint(CONTEXT, case) == before
-    assert fingerprint(CONTEXT, Case(**{**{name: getattr(case, name) for name in case.__struct_fields__}, "gpu": "T4"})) != before
+    assert fingerprint(CONTEXT, msgspec.structs.replace(case, gpu="T4")) != before
     assert fingerprint(registry.find("timm-a100"), case) != before  # forecasts otherwise
     monkeypatch.setattr("vramcast.validation.fingerprint._code_digest", lambda: "other")
     assert fingerprint(CONTEXT, case) != before

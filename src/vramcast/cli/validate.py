@@ -23,7 +23,7 @@ Examples:
   vramcast validate yolo-autobatch
   vramcast validate timm-a100 --measured measured/ --sample 200
   vramcast validate --measured measured/ --document docs/accuracy.md
-  vramcast validate --sample 24 --baseline validation/baseline.json"""
+  vramcast validate --sample 40 --baseline validation/baseline.json"""
 
 
 @click.command("validate", epilog=EXAMPLES)

@@ -9,6 +9,7 @@ import msgspec
 from vramcast.atomic_file import write_atomically
 from vramcast.errors import InvalidFileError
 from vramcast.validation.summary import SetSummary, Share, Validation
+from vramcast.validation.wording import percent
 
 _MEDIAN_TOLERANCE = 0.005
 _P95_TOLERANCE = 0.02
@@ -67,10 +68,10 @@ def worsened(baseline: Baseline, validation: Validation) -> list[str]:
 
 
 def _complaints(baseline: Baseline, summary: SetSummary) -> list[str]:
-    found = {share.metric: _figure(share) for share in summary.metrics}
+    figures = {share.metric: _figure(share) for share in summary.metrics}
     complaints = []
     for metric, before in baseline.sets[summary.name].items():
-        now, where = found.get(metric), f"{summary.name}, {metric}"
+        now, where = figures.get(metric), f"{summary.name}, {metric}"
         if now is None or now.cases < before.cases:
             complaints.append(f"{where}: {now.cases if now else 0} cases have a forecast, in the baseline {before.cases}.")
             continue
@@ -79,7 +80,9 @@ def _complaints(baseline: Baseline, summary: SetSummary) -> list[str]:
             ("95th percentile", now.p95, before.p95, baseline.p95_tolerance),
         ):
             if value > limit + tolerance:
-                complaints.append(f"{where}: the {name} is {value:.2%}, in the baseline {limit:.2%}; it may worsen by {tolerance:.1%}.")
+                complaints.append(
+                    f"{where}: the {name} is {percent(value, 2)}, in the baseline {percent(limit, 2)}; it may worsen by {percent(tolerance)}."
+                )
     return complaints
 
 

@@ -22,7 +22,7 @@ PUBLISHED = (
     Published(
         name="xMem",
         kind="profile of the first steps on the CPU, replayed through a simulated allocator",
-        error="about 3–5 % median, on 5209 runs of 25 models on two cards",
+        error="about 3–5 % median, on 5209 runs of 25 models",
         source="Shi, Pezaros, Elkhatib: xMem, Middleware 2025, [arXiv:2510.21048](https://arxiv.org/abs/2510.21048)",
     ),
     Published(
@@ -34,7 +34,7 @@ PUBLISHED = (
     ),
     Published(
         name="SchedTune",
-        kind="regression on features of model and card",
+        kind="machine learning on features of job and card",
         error="about 23 %",
         source="Albahar et al.: SchedTune: A Heterogeneity-Aware GPU Scheduler for Deep Learning, CCGrid 2022",
     ),

@@ -20,10 +20,13 @@ _PACKAGES = ("torch", "torchvision", "timm", "transformers", "ultralytics")
 
 
 def fingerprint(case_set: CaseSet, case: Case) -> str:
-    """Return a digest of all a forecast follows from: the case, vramcast's code and data, and the packages models come from."""
+    """Return a digest of all a forecast follows from: what is run, vramcast's code and data, and the packages models come from.
+
+    What was measured is no part of it, so that a table may be corrected and nothing is forecast anew.
+    """
     program = Path(inspect.getfile(case_set.forecast)).read_bytes()
     digest = hashlib.sha256()
-    for part in (msgspec.json.encode(case), program, _code_digest().encode(), repr(packages()).encode()):
+    for part in (msgspec.json.encode((case.model, case.workload, case.gpu)), program, _code_digest().encode(), repr(packages()).encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 

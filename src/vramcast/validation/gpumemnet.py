@@ -6,6 +6,7 @@ Published for non-commercial use (CC BY-NC): the figures are read from a folder,
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 from vramcast.validation.case import Case, CaseSet, Unexpressed
 from vramcast.validation.table import environment_of, measured_bytes, rows
@@ -16,6 +17,9 @@ REAL_MODELS_TABLE = "real_models_a100.csv"
 _CITATION = "GPUMemNet, https://github.com/itu-rad/GPUMemNet, commit f01eb0592e1b2030d3bceb73441747912b6652a6 (CC BY-NC)"
 _ENVIRONMENT = "one constant (CUDA context, kernels, and whatever else the process held), fitted on one half of the models"
 _GPU = "A100 40GB"
+SAME_FIGURE = "the table states one and the same figure for several batches of the model: the runs probably ended before their peak"
+_SUSPICIOUS = 3
+"""Batches of a model with the same figure."""
 _REAL_MODELS = {"resnet": "torchvision:resnet50", "vgg": "torchvision:vgg16"}
 
 
@@ -31,7 +35,11 @@ class TimmOnA100(CaseSet):
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
         """Rows whose run probably ended before its peak (`low`) are not expressed."""
         cases, unexpressed = [], []
-        for row in rows(folder, TIMM_TABLE):
+        table = rows(folder, TIMM_TABLE)
+        alike = Counter((row["model"], row["value"]) for row in table)
+        for row in table:
+            if alike[row["model"], row["value"]] >= _SUSPICIOUS:
+                row["notes"] = SAME_FIGURE
             if row["confidence"] == "low":
                 unexpressed.append(Unexpressed(row["id"], "the run probably ran out of memory before its peak"))
                 continue

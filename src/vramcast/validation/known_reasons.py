@@ -8,6 +8,7 @@ from importlib import resources
 
 import msgspec
 
+from vramcast.validation.gpumemnet import SAME_FIGURE
 from vramcast.validation.outcome import Outcome
 
 
@@ -32,6 +33,8 @@ def reason(outcome: Outcome) -> str:
     known = [item.because for item in _reasons() if item.case_set == outcome.case_set and _is_of(item, case.id, case.model)]
     if known:
         return known[0]
+    if case.environment.notes == SAME_FIGURE:
+        return SAME_FIGURE
     if "unstable" in case.environment.notes:
         return "the log itself is unstable: its largest figure is more than 1.25 times its median"
     return "the set-up is assumed, not stated upstream" if case.environment.is_assumed else "not known"

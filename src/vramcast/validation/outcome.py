@@ -45,6 +45,11 @@ def killed(case_set: CaseSet, case: Case) -> Outcome:
     return _outcome(case_set, case, None, "the process that forecast it was killed, alone as well", 0.0)
 
 
+def of_case(case_set: CaseSet, case: Case, kept: Outcome) -> Outcome:
+    """Return what was kept of a forecast as the outcome of a case that runs the same."""
+    return _outcome(case_set, case, kept.figures, kept.error, kept.seconds)
+
+
 def sample(cases: Iterable[Case], most: int) -> list[Case]:
     """Return at most `most` cases, evenly spread over the set in the order of their ids."""
     ordered = sorted(cases, key=lambda case: case.id)

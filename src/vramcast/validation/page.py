@@ -8,16 +8,16 @@ from pathlib import Path
 from vramcast.atomic_file import write_atomically
 from vramcast.validation import plots
 from vramcast.validation.estimators import PUBLISHED, Rival, rivals
-from vramcast.validation.summary import Examined, Missing, SetSummary, Validation
+from vramcast.validation.summary import Examined, Miss, Missing, SetSummary, Validation
 from vramcast.validation.targets import TargetResult
 from vramcast.validation.wording import cells, extent, fitted, percent, signed, verdict
 
 _HEAD = """# Accuracy
 
-How far forecasts lie from what was measured on real cards: (forecast - measured) / measured. Made by `{command}`, which goes on where
-it was interrupted; nothing here is written by hand but the reasons beside single cases (`known_reasons.toml`).
-
-vramcast {version} with {packages}. {extent}
+How far forecasts lie from what was measured on real cards: (forecast - measured) / measured.
+Made by `{command}`; nothing here is written by hand but the reasons beside single cases.
+{extent}
+vramcast {version} with {packages}.
 
 - *median*, *p90*, *p95* and *largest* are of the absolute errors; *bias* is the median of the signed ones: negative where forecasts are too low.
 - *allocated* is `max_memory_allocated`, *reserved* `max_memory_reserved`, *device* what the driver shows for the process.
@@ -25,9 +25,9 @@ vramcast {version} with {packages}. {extent}
   of the other half; elsewhere nothing is fitted.
 - No row is left out for its error. Rows that a workload cannot express are listed with the reason.
 """
-_PARTIAL = "Of sets with more than {most} cases an even spread of {most} is forecast: run it without `--sample` for all."
+_PARTIAL = "**A sample:** of sets with more than {most} cases an even spread of {most} is forecast; without `--sample` all are."
 _ALL = "Every case is forecast."
-_PUBLISHED = "Errors as their authors publish them, or those of xMem, who compare all three: each on data of its own, not on the sets below."
+_PUBLISHED = "Errors in round figures, as published: each on data of its own, not on the sets below. xMem's paper compares the first three."
 _RUN_BY_OTHERS = "As the authors of GPUMemNet ran them, against the device memory of their A100 tables:"
 
 
@@ -79,21 +79,34 @@ def _targets(validation: Validation) -> str:
 
 
 def _target_row(target: TargetResult) -> tuple[str, ...]:
-    found = "–" if target.found is None else percent(target.found)
-    bound = ("at least " if target.is_share else "at most ") + percent(target.bound)
+    found = "–" if target.found is None else percent(target.found, 2)
+    bound = ("at least " if target.is_share else "at most ") + percent(target.bound, 0)
     return (_link(target.case_set), target.statement, bound, found, str(target.cases), verdict(target))
 
 
 def _misses(validation: Validation) -> str:
-    """Say of each target that is missed by how much, and on which models."""
-    worst = {summary.name: summary.worst for summary in validation.sets}
+    """Say of each set that misses a target by how much, and on which models."""
     lines = []
-    for target in validation.targets:
-        if target.is_met is False and target.found is not None:
-            models = "; ".join(f"{miss.model} batch {miss.batch} {signed(miss.error)}: {miss.reason}" for miss in worst[target.case_set][:5])
-            off = abs(target.found - target.bound) * 100
-            lines.append(f"- **{target.case_set}**, {target.statement}: missed by {off:.1f} percentage points. Furthest off: {models}.")
-    return "\n".join(lines) + "\n" if lines else "No target is missed.\n"
+    for summary in validation.sets:
+        missed = [target for target in validation.targets if target.case_set == summary.name and target.is_met is False]
+        if missed:
+            short = "; ".join(f"{target.statement}: by {abs((target.found or 0) - target.bound) * 100:.2f} percentage points" for target in missed)
+            lines += [f"**{summary.name}** misses {short}. Furthest off:", "", *_furthest_off(summary), ""]
+    return "\n".join(lines) if lines else "No target is missed.\n"
+
+
+def _furthest_off(summary: SetSummary) -> Iterable[str]:
+    """Yield a line for each model and reason among the worst cases."""
+    groups: dict[tuple[str, str], list[Miss]] = {}
+    for miss in summary.worst:
+        groups.setdefault((miss.model, miss.reason), []).append(miss)
+    for (model, why), misses in groups.items():
+        yield f"- {model}, {', '.join(f'batch {miss.batch} {_shown(summary, miss)}' for miss in misses)}: {why}"
+
+
+def _shown(summary: SetSummary, miss: Miss) -> str:
+    """Return an error; of sets that are not open to the whole percent, so that no figure can be worked out of it."""
+    return signed(miss.error) if summary.is_open else f"{miss.error * 100:+.0f} %"
 
 
 def _others(found: Sequence[Rival]) -> str:
@@ -125,9 +138,7 @@ def _section(summary: SetSummary, folder: str) -> str:
 
 
 def _worst(summary: SetSummary) -> list[tuple[str, ...]]:
-    """Return the cases that are furthest off; of sets that are not open to the whole percent, so that no figure can be worked out of them."""
-    show = signed if summary.is_open else lambda error: f"{error:+.0%}"
-    return [(show(miss.error), miss.model, str(miss.batch), miss.metric, miss.reason) for miss in summary.worst]
+    return [(_shown(summary, miss), miss.model, str(miss.batch), miss.metric, miss.reason) for miss in summary.worst]
 
 
 def _missing(title: str, groups: Sequence[Missing]) -> list[str]:

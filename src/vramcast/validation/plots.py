@@ -26,6 +26,8 @@ _FARTHEST = 0.6
 """Errors beyond this are counted at the edge."""
 _BINS = 48
 _BANDS = 6
+_SMALLEST = 0.001
+"""Errors below this are drawn at the foot of the logarithmic axis."""
 _SHARES = ((0.5, "median"), (0.9, "90th percentile"))
 
 
@@ -73,14 +75,20 @@ def _scatter(axes: Axes, judged: Sequence[Judged]) -> None:
 
 def _by_size(axes: Axes, judged: Sequence[Judged]) -> None:
     """Bands hold equally many cases; each is drawn at its number, so that no measured figure can be read off."""
+    from matplotlib.ticker import LogLocator
+
     ordered = sorted(judged, key=lambda item: item.outcome.case.measured_bytes)
     count = max(1, min(_BANDS, len(ordered) // 3))
     bands = [ordered[len(ordered) * index // count : len(ordered) * (index + 1) // count] for index in range(count)]
     for share, name in _SHARES:
-        heights = [quantile(sorted(abs(item.error) for item in band), share) for band in bands]
+        heights = [max(_SMALLEST, quantile(sorted(abs(item.error) for item in band), share)) for band in bands]
         axes.plot(range(1, count + 1), heights, marker="o", label=name)
-    axes.set(xlabel=f"cases by measured memory, in {count} bands from small to large", ylabel="absolute error", xticks=range(1, count + 1), ylim=0)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.set(
+        xlabel=f"cases by measured memory, in {count} bands from small to large", ylabel="absolute error", xticks=range(1, count + 1), yscale="log"
+    )
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value * 100:g} %")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_formatter(lambda value, _: "")
 
 
 def _by_metric(judged: Sequence[Judged]) -> dict[str, list[Judged]]:

@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from vramcast.validation import registry
 from vramcast.validation.case import Case, CaseSet
 from vramcast.validation.fingerprint import fingerprint
-from vramcast.validation.outcome import Outcome, forecast_case, killed
+from vramcast.validation.outcome import Outcome, forecast_case, killed, of_case
 from vramcast.validation.results import Results
 
 Progress = Callable[[int, int], None]
@@ -22,7 +22,7 @@ def forecast_all(case_set: CaseSet, cases: Sequence[Case], results: Results, pro
     Outcomes that `results` holds are taken from there; new ones are kept there at once.
     """
     keys = {case.id: fingerprint(case_set, case) for case in cases}
-    found = {case.id: outcome for case in cases if (outcome := results.find(keys[case.id])) is not None}
+    found = {case.id: of_case(case_set, case, outcome) for case in cases if (outcome := results.find(keys[case.id])) is not None}
     progress(len(found), len(cases))
     for outcome in _forecasts(case_set, [case for case in cases if case.id not in found], processes):
         results.keep(keys[outcome.case.id], outcome)

@@ -26,14 +26,14 @@ def verdict(target: TargetResult) -> str:
 
 
 def target_words(target: TargetResult) -> str:
-    """Return what was asked and found: `median: 3.2 % of 6.0 % (15 cases)`."""
-    found = "–" if target.found is None else percent(target.found)
-    return f"{target.statement}: {found}, bound {percent(target.bound)} ({target.cases} cases)"
+    """Return what was asked and found: `median: 3.24 %, bound 6 % (15 cases)`."""
+    found = "–" if target.found is None else percent(target.found, 2)
+    return f"{target.statement}: {found}, bound {percent(target.bound, 0)} ({target.cases} cases)"
 
 
-def percent(share: float) -> str:
+def percent(share: float, decimals: int = 1) -> str:
     """Return an error as `3.2 %`."""
-    return f"{share * 100:.1f} %"
+    return f"{share * 100:.{decimals}f} %"
 
 
 def signed(share: float) -> str:
