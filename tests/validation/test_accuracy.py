@@ -44,6 +44,7 @@ def test_percentiles_and_failures() -> None:
     found = accuracy(verdict.judged)
     assert (found.cases, len(verdict.failures)) == (10, 1)
     assert (found.median, found.p90, found.p95, found.largest) == pytest.approx((0.04, 0.08, 0.09, 0.09))
+    assert (found.bias, found.low, found.high) == pytest.approx((0.04, 0.0, 0.09))
 
 
 def test_halves_are_about_equal_and_always_the_same() -> None:

@@ -101,7 +101,8 @@ def test_an_unknown_set_names_the_closest() -> None:
         ("timm:resnet50d", "resnet"), ("timm:seresnext101_64x4d", "resnet"), ("timm:vit_base_patch16_224", "vit"), ("timm:convnext_tiny", "convnext"),
         ("timm:swinv2_base_window8_256", "swin"), ("timm:tf_efficientnet_b0", "efficientnet"), ("timm:mobilenetv3_large_100", "mobile"),
         ("ultralytics:yolov8n-seg", "yolo"), ("ultralytics:rtdetr-l", "rt-detr"), ("timm:repvgg_a0", "plain"), ("transformers:bert-large", "bert"),
-        ("timm:efficientvit_b0", "efficient-vit"), ("timm:mobilevitv2_150", "mobile"), ("timm:regnety_016", "regnet"), ("mine.py:build", "other"),
+        ("timm:efficientvit_b0", "efficient-vit"), ("timm:mobilevitv2_150", "mobile"), ("timm:regnety_016", "regnet"),
+        ("timm:hiera_small_abswin_256", "vit"), ("timm:res2net50_14w_8s", "resnet"), ("mine.py:build", "other"),
     ],
 )  # fmt: skip
 def test_family_by_name(model: str, family: str) -> None:

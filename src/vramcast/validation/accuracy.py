@@ -43,6 +43,10 @@ class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
     largest: float
     bias: float
     """Median of the signed errors: negative where forecasts are too low."""
+    low: float
+    """5th percentile of the signed errors."""
+    high: float
+    """95th percentile of the signed errors."""
 
 
 def judge(outcomes: Sequence[Outcome], *, is_fitted: bool) -> Verdict:
@@ -67,7 +71,7 @@ def accuracy(judged: Iterable[Judged]) -> Accuracy:
     absolute = sorted(map(abs, signed))
     return Accuracy(
         cases=len(signed), median=quantile(absolute, 0.5), p90=quantile(absolute, 0.9), p95=quantile(absolute, 0.95),
-        largest=quantile(absolute, 1.0), bias=quantile(signed, 0.5),
+        largest=quantile(absolute, 1.0), bias=quantile(signed, 0.5), low=quantile(signed, 0.05), high=quantile(signed, 0.95),
     )  # fmt: skip
 
 

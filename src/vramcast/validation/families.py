@@ -9,7 +9,7 @@ _FAMILIES = (
     ("rt-detr", r"rtdetr"),
     ("llm", r"llama|falcon|mistral|phi|gemma|gpt|stablelm|qwen"),
     ("bert", r"bert"),
-    ("swin", r"swin"),
+    ("swin", r"(?<!ab)swin"),
     ("maxvit", r"max(x)?vit|coat"),
     ("mobile", r"mobile(net|one|vit)|ghost|mnasnet|lcnet|mixnet|fbnet|hardcorenas|tinynet|spnasnet|semnasnet|rep(vit|ghost)|efficientformer|fastvit"),
     ("efficientnet", r"efficientnet|rexnet|tf_eff|gernet"),
@@ -17,9 +17,9 @@ _FAMILIES = (
     ("convnext", r"convnext|inception_next|convformer|caformer|poolformer|metaformer"),
     ("vit", r"vit|deit|beit|eva|cait|volo|xcit|sam|hiera|flexivit|crossvit|tnt|nest|twins|pvt|pit_|convit|visformer|focalnet|mixer|mlp"),
     ("regnet", r"regnet"),
-    ("plain", r"vgg|repvgg|alexnet|darknet"),
+    ("plain", r"vgg|repvgg|alexnet|darknet|cs3"),
     ("dense", r"densenet|inception|xception|dla|hrnet|vovnet|dpn|nasnet|hgnet|selecsls"),
-    ("resnet", r"res(ne|ne[sx])t|nfnet|nf_res|botnet|rexnet|resmlp|tresnet|resnest|halonet|lambda|sknet|bat_res|eca_|senet"),
+    ("resnet", r"res(ne|ne[sx]|2ne)t|nfnet|nf_res|botnet|rexnet|resmlp|tresnet|resnest|halonet|lambda|sknet|bat_res|eca_|senet"),
 )  # fmt: skip
 """Family and what the names of its models contain; the first that matches wins."""
 

@@ -10,7 +10,7 @@ from vramcast.validation import plots
 from vramcast.validation.estimators import PUBLISHED, Rival, rivals
 from vramcast.validation.summary import Examined, Miss, Missing, SetSummary, Validation
 from vramcast.validation.targets import TargetResult
-from vramcast.validation.wording import cells, extent, fitted, percent, signed, verdict
+from vramcast.validation.wording import COLUMNS, cells, extent, fitted, percent, signed, verdict
 
 _HEAD = """# Accuracy
 
@@ -19,7 +19,8 @@ Made by `{command}`; nothing here is written by hand but the reasons beside sing
 {extent}
 vramcast {version} with {packages}.
 
-- *median*, *p90*, *p95* and *largest* are of the absolute errors; *bias* is the median of the signed ones: negative where forecasts are too low.
+- *median*, *p90*, *p95* and *largest* are of the absolute errors; *bias* is the median of the signed ones, negative where forecasts are too
+  low, *signed p5* and *signed p95* are their percentiles.
 - *allocated* is `max_memory_allocated`, *reserved* `max_memory_reserved`, *device* what the driver shows for the process.
 - Where a set's environment is not stated, one constant is fitted on half of its models (by the hash of their names), and the errors are those
   of the other half; elsewhere nothing is fitted.
@@ -65,7 +66,7 @@ def _head(validation: Validation, command: str) -> str:
 
 
 def _overview(validation: Validation) -> str:
-    header = ("set", "metric", "cases", "median", "p90", "p95", "largest", "bias")
+    header = ("set", "metric", *COLUMNS[2:])
     found = [(_link(item.name), share.metric, *cells(share)[2:]) for item in validation.sets for share in item.metrics]
     empty = [_link(item.name) for item in validation.sets if not item.metrics]
     text = "## Overview\n\n" + _table(header, found)
@@ -128,8 +129,7 @@ def _section(summary: SetSummary, folder: str) -> str:
     if summary.constant_bytes is not None:
         lines += [fitted(summary), ""]
     if summary.metrics:
-        header = ("metric", "family", "cases", "median", "p90", "p95", "largest", "bias")
-        lines.append(_table(header, [cells(share) for share in (*summary.metrics, *summary.families)]))
+        lines.append(_table(COLUMNS, [cells(share) for share in (*summary.metrics, *summary.families)]))
         lines += [f"![errors]({folder}/{summary.name}-errors.svg) ![predicted]({folder}/{summary.name}-predicted.svg)", ""]
         lines += ["Furthest off:", "", _table(("error", "model", "batch", "metric", "why"), _worst(summary))]
     for title, groups in (("No forecast", summary.failures), ("Not expressed", summary.unexpressed)):

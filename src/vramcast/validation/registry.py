@@ -26,5 +26,5 @@ SETS: dict[str, CaseSet] = {
 def find(name: str) -> CaseSet:
     """Return a set by name. Raises `UnknownNameError`."""
     if name not in SETS:
-        raise UnknownNameError("set of measured cases", name, SETS)
+        raise UnknownNameError("set of measured cases", name, SETS, hint=f"Legal: {', '.join(SETS)}.")
     return SETS[name]

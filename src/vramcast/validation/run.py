@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 
@@ -54,13 +55,18 @@ def _in_processes(case_set: CaseSet, cases: Sequence[Case], processes: int) -> I
     if not cases:
         return
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(processes, len(cases)), mp_context=context) as pool:
+    with concurrent.futures.ProcessPoolExecutor(min(processes, len(cases)), context, _end_when_interrupted) as pool:
         futures = [pool.submit(_forecast, case_set.name, case) for case in cases]
         try:
             for future in concurrent.futures.as_completed(futures):
                 yield future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_when_interrupted() -> None:
+    """Let Ctrl-C end a process at once and silently, rather than turn into the outcome of the case at hand."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _forecast(name: str, case: Case) -> Outcome:

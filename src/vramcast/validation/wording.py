@@ -8,7 +8,8 @@ from vramcast.units import format_gib
 from vramcast.validation.summary import Miss, Missing, SetSummary, Share, Validation
 from vramcast.validation.targets import TargetResult
 
-_HEADER = ("metric", "family", "cases", "median", "p90", "p95", "largest", "bias")
+COLUMNS = ("metric", "family", "cases", "median", "p90", "p95", "largest", "bias", "signed p5", "signed p95")
+"""What `cells` returns, by name."""
 
 
 def text(validation: Validation) -> str:
@@ -42,10 +43,11 @@ def signed(share: float) -> str:
 
 
 def cells(share: Share) -> tuple[str, ...]:
-    """Return the columns of one part of a set, as in the header."""
+    """Return the columns of one part of a set, as `COLUMNS` names them."""
     found = share.accuracy
     errors = (percent(value) for value in (found.median, found.p90, found.p95, found.largest))
-    return (share.metric, share.family or "all", str(found.cases), *errors, signed(found.bias))
+    signs = (signed(value) for value in (found.bias, found.low, found.high))
+    return (share.metric, share.family or "all", str(found.cases), *errors, *signs)
 
 
 def extent(summary: SetSummary) -> str:
@@ -66,7 +68,7 @@ def _block(summary: SetSummary) -> str:
     if summary.constant_bytes is not None:
         lines.append("  " + fitted(summary))
     if summary.metrics:
-        lines += _table([_HEADER, *map(cells, (*summary.metrics, *summary.families))])
+        lines += _table([COLUMNS, *map(cells, (*summary.metrics, *summary.families))])
     if summary.worst:
         lines += ["  Furthest off:", *_table(map(_miss, summary.worst))]
     lines += _missing("No forecast", summary.failures) + _missing("Not expressed", summary.unexpressed)
