@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 
-from vramcast.units import GIB
-from vramcast.validation.case import Case, Unexpressed
-from vramcast.validation.table import rows
+from vramcast.validation.case import Case, CaseSet, Unexpressed
+from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
 _FAMILY = re.compile(r"(yolov?\d+)u?([nsmlxbtce]?)(-\w+)?\.(pt|yaml)|rtdetr-[lx]\.pt")
 _CARDS = {"P100": "P100 16GB", "T4": "T4", "L4": "L4", "V100": "V100 32GB", "4090": "RTX 4090", "2080 Ti": "RTX 2080 Ti", "A100": "A100 40GB"}
 
 
-class UltralyticsLogs:
+class UltralyticsLogs(CaseSet):
     """YOLOv8 to 12 and RT-DETR, with what is printed per batch: `torch.cuda.memory_reserved()`, the largest over the epochs.
-
 
     The logs are of versions up to 8.4.31, from before the trainer chose channels-last by itself (ultralytics pull request 26007, 2026-08-31);
     otherwise the preset of 8.4 is taken for all of them.
@@ -25,7 +23,7 @@ class UltralyticsLogs:
     citation = "public training logs; each row of yolo_train.csv names its repository, commit and file"
     environment = ""
 
-    def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
+    def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
         """Rows of other trainers, of checkpoints that hide their architecture, and of runs that the table calls doubtful are not expressed."""
         cases, unexpressed = [], []
         for row in rows(folder, "yolo_train.csv"):
@@ -49,7 +47,6 @@ def _reason_against(row: dict[str, str]) -> str:
 
 def _case(row: dict[str, str]) -> Case:
     model = _name(row["model"])
-    unit = GIB if row["unit"].startswith("GiB") else 10**9
     workload = Workload.train(
         preset="ultralytics",
         channels_last=False,
@@ -59,7 +56,7 @@ def _case(row: dict[str, str]) -> Case:
     )
     return Case(
         id=row["id"], model=f"ultralytics:{model.replace('yolov12', 'yolo12')}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
-        measured_bytes=int(float(row["value"]) * unit), group=model,
+        measured_bytes=measured_bytes(row), group=model, environment=environment_of(row),
     )  # fmt: skip
 
 
