@@ -23,6 +23,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """`high`, `med` or `low`: how clear the set-up is."""
     is_assumed: bool = False
     """Part of the set-up is not stated upstream but assumed here."""
+    trainer: str = ""
+    """The program that trained, and its version, where that decides how the figure is to be read."""
     notes: str = ""
 
 

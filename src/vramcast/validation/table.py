@@ -6,6 +6,7 @@ Openly licensed tables lie in `measured/`; the others in a folder of the user's.
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from vramcast.errors import InvalidFileError
 from vramcast.units import GIB, MIB
 from vramcast.validation.case import Environment
 
-_COLUMNS = {"id", "model", "batch_per_gpu", "value", "unit", "gpu", "confidence"}
+_COLUMNS = ("id", "model", "batch_per_gpu", "value", "unit", "gpu", "confidence")
 _UNITS = {"bytes": 1, "MB": 10**6, "MiB": MIB, "GB": 10**9, "GiB": GIB}
 """What a unit's first word stands for; notes in brackets follow it: `GB (reserved/1e9)`."""
 
 
-def rows(folder: str | None, name: str) -> list[dict[str, str]]:
+def rows(folder: str | None, name: str, columns: Sequence[str] = _COLUMNS) -> list[dict[str, str]]:
     """Return the rows of a CSV file as dictionaries: of the package's own where it has the file, else of the folder's.
+
+    `columns` are those that must be there.
 
     Raises:
         InvalidFileError: the file cannot be read, or lacks a column.
@@ -32,7 +35,7 @@ def rows(folder: str | None, name: str) -> list[dict[str, str]]:
         raise InvalidFileError(f"measured figures {path} cannot be read: {error.strerror}. Name their folder with --measured.") from None
     except (csv.Error, UnicodeDecodeError) as error:
         raise InvalidFileError(f"measured figures {path} are not a CSV file in UTF-8: {error}.") from None
-    missing = _COLUMNS - set(table[0] if table else ())
+    missing = set(columns) - set(table[0] if table else ())
     if missing:
         raise InvalidFileError(f"measured figures {path} lack the columns {', '.join(sorted(missing))}.")
     return table
@@ -52,11 +55,11 @@ def measured_bytes(row: dict[str, str]) -> int:
         raise InvalidFileError(f"row {row['id']} states {row['value']!r} {row['unit']!r}; legal is a number in {legal}.") from None
 
 
-def environment_of(row: dict[str, str], *, is_assumed: bool = False) -> Environment:
+def environment_of(row: dict[str, str], *, is_assumed: bool = False, trainer: str = "") -> Environment:
     """Return what a row says of its measurement beside the workload."""
     return Environment(
         torch=row.get("torch_version", ""), source=row.get("source", ""), confidence=row["confidence"], is_assumed=is_assumed,
-        notes=row.get("notes", "").strip(" ;"),
+        trainer=trainer, notes=row.get("notes", "").strip(" ;"),
     )  # fmt: skip
 
 
