@@ -12,7 +12,7 @@ from synthetic_traces import assert_equal, traces
 from vramcast.allocator.replay import replay
 from vramcast.errors import InvalidFileError
 from vramcast.snapshot import read_peak_reserved, read_snapshot, to_snapshot
-from vramcast.snapshot.marks import read_mark, write_mark
+from vramcast.snapshot.marks import Mark, read_mark, write_mark
 from vramcast.trace import Phase, Subject, Trace
 from vramcast.trace_file import decode_trace, encode_trace
 
@@ -33,13 +33,26 @@ def where(trace: Trace) -> list[tuple[str, int, str]]:
 
 
 def test_events_belong_where_they_were_marked() -> None:
-    trace = read_snapshot(recorded(("alloc", 1, "load|-1|"), ("alloc", 2, "forward|3|layer.0"), ("free_completed", 2, "forward|3|")), SUBJECT)
+    trace = read_snapshot(recorded(("alloc", 1, "0|load|-1|"), ("alloc", 2, "1|forward|3|layer.0"), ("free_completed", 2, "1|forward|3|")), SUBJECT)
     assert where(trace) == [("load", -1, ""), ("forward", 3, "layer.0"), ("forward", 3, "")]
 
 
 def test_events_of_another_thread_belong_to_the_phase_that_is_on() -> None:
-    trace = read_snapshot(recorded(("alloc", 1, "backward|0|"), ("alloc", 2, ""), ("free_completed", 1, ""), ("alloc", 1, "optimizer|0|")), SUBJECT)
+    trace = read_snapshot(
+        recorded(("alloc", 1, "4|backward|0|"), ("alloc", 2, ""), ("free_completed", 1, ""), ("alloc", 1, "5|optimizer|0|")), SUBJECT
+    )
     assert where(trace) == [("backward", 0, ""), ("backward", 0, ""), ("backward", 0, ""), ("optimizer", 0, "")]
+
+
+def test_a_text_that_a_thread_kept_from_an_earlier_phase_says_nothing() -> None:
+    """Autograd's thread recomputed a block in step 0 and sets no text in step 1."""
+    events = [
+        ("alloc", 1, "4|backward|0|block"),
+        ("alloc", 2, "9|backward|1|"),
+        ("alloc", 3, "4|backward|0|block"),
+        ("alloc", 4, "4|backward|0|block"),
+    ]
+    assert where(read_snapshot(recorded(*events), SUBJECT)) == [("backward", 0, "block"), *[("backward", 1, "")] * 3]
 
 
 def test_a_run_without_marks_is_read_as_before() -> None:
@@ -47,12 +60,13 @@ def test_a_run_without_marks_is_read_as_before() -> None:
     assert where(trace) == [("recorded", -1, "")] * 2
 
 
-@given(name=st.text(st.characters(exclude_characters="|"), min_size=1), step=st.integers(-1, 99), module=st.text())
-def test_a_mark_is_read_as_it_was_written(name: str, step: int, module: str) -> None:
-    assert read_mark(write_mark(Phase(name, step), module)) == (Phase(name, step), module)
+@given(name=st.text(st.characters(exclude_characters="|"), min_size=1), number=st.integers(0, 999), step=st.integers(-1, 99), module=st.text())
+def test_a_mark_is_read_as_it_was_written(name: str, number: int, step: int, module: str) -> None:
+    mark = Mark(number, Phase(name, step), module)
+    assert read_mark(write_mark(mark)) == mark
 
 
-@pytest.mark.parametrize("text", ["", "forward", "forward|1", "forward|one|", "|1|", "a|1.5|"])
+@pytest.mark.parametrize("text", ["", "forward", "1|forward|1", "1|forward|one|", "1||1|", "a|forward|1|", "1|a|1.5|"])
 def test_other_texts_are_no_marks(text: str) -> None:
     assert read_mark(text) is None
 

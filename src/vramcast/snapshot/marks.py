@@ -3,34 +3,45 @@
 `torch.cuda.memory._set_memory_metadata(text)` (torch 2.13, `torch/cuda/memory.py`) gives every later event the text as
 `user_metadata`, and takes no memory for it. A measured run sets one mark per phase and one per module call:
 
-    forward|1|layer1.0.conv1        phase, step, module; the module may be empty
+    12|forward|1|layer1.0.conv1        number of the phase in the run, its name, step, module; the module may be empty
 
-Events of a thread that set no text, such as autograd's, have none. They belong to the phase of the event before them,
-since one phase ends before the next begins; of their module nothing is known.
+A text belongs to the thread that set it. Events of a thread that set none, such as autograd's, have none; where that thread has run modules
+(a checkpointed block, recomputed), the text of an earlier phase is still there in a later one. The number tells: such events belong to the phase
+of the event before them, since one phase ends before the next begins; of their module nothing is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from vramcast.snapshot.frames import Site
 from vramcast.trace import Phase
 
-_PARTS = 3
+_PARTS = 4
 
 
-def write_mark(phase: Phase, module: str = "") -> str:
+class Mark(NamedTuple):
+    """Where the program is."""
+
+    number: int
+    """Counts the phases of a run: later ones have larger numbers."""
+    phase: Phase
+    module: str = ""
+
+
+def write_mark(mark: Mark) -> str:
     """Return the text of a mark."""
-    return f"{phase.name}|{phase.step}|{module}"
+    return f"{mark.number}|{mark.phase.name}|{mark.phase.step}|{mark.module}"
 
 
-def read_mark(text: str) -> tuple[Phase, str] | None:
-    """Return phase and module of a mark; None for any other text."""
+def read_mark(text: str) -> Mark | None:
+    """Return the mark that a text is; None for any other text."""
     parts = text.split("|", _PARTS - 1)
-    if len(parts) != _PARTS or not parts[0]:
+    if len(parts) != _PARTS or not parts[1]:
         return None
     try:
-        return Phase(parts[0], int(parts[1])), parts[2]
+        return Mark(int(parts[0]), Phase(parts[1], int(parts[2])), parts[3])
     except ValueError:
         return None
 
@@ -41,15 +52,15 @@ def are_marked(texts: Iterable[str]) -> bool:
 
 
 class Marks:
-    """Reads the marks of events in order."""
+    """Reads the marks of events in order; before the first one, the phase is `first`."""
 
     def __init__(self, first: Phase) -> None:
-        self._phase = first
+        self._latest = Mark(-1, first)
 
     def place(self, site: Site, text: str) -> Site:
         """Return where an event happened: its phase from its mark or from the event before, its module from its mark or unknown."""
         mark = read_mark(text)
-        module = ""
-        if mark is not None:
-            self._phase, module = mark
-        return site._replace(phase=self._phase, module=module, owner=module)
+        if mark is None or mark.number < self._latest.number:
+            return site._replace(phase=self._latest.phase, module="", owner="")
+        self._latest = mark
+        return site._replace(phase=mark.phase, module=mark.module, owner=mark.module)
