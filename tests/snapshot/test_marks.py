@@ -66,8 +66,8 @@ def test_a_mark_is_read_as_it_was_written(name: str, number: int, step: int, mod
     assert read_mark(write_mark(mark)) == mark
 
 
-@pytest.mark.parametrize("text", ["", "forward", "1|forward|1", "1|forward|one|", "1||1|", "a|forward|1|", "1|a|1.5|"])
-def test_other_texts_are_no_marks(text: str) -> None:
+@pytest.mark.parametrize("text", [None, {"step": 1}, "", "forward", "1|forward|1", "1|forward|one|", "1||1|", "a|forward|1|", "1|a|1.5|"])
+def test_other_texts_are_no_marks(text: object) -> None:
     assert read_mark(text) is None
 
 
