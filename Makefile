@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup forecast test check format benchmark accuracy clean
+.PHONY: help setup forecast test check format benchmark accuracy campaign clean
+BUDGET ?= 8m
 MEASURED ?= ../shared/measured
 
 help: ## List the targets.
@@ -41,6 +42,9 @@ benchmark: $(READY) ## Write docs/benchmark.md: vramcast beside other tools, in 
 
 accuracy: $(READY) ## Write docs/accuracy.md: forecasts against the measured figures in the folder MEASURED.
 	$(BIN)/vramcast validate --measured $(MEASURED) --sample 160 --output docs/accuracy.md
+
+campaign: $(READY) ## Measure the standard campaign on the card in this machine for BUDGET; the next call goes on.
+	$(BIN)/vramcast measure --campaign standard --results measured-standard --budget $(BUDGET)
 
 clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .benchmarks
