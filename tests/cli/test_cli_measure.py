@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,9 @@ import pytest
 from vramcast.allocator.replay import replay
 from vramcast.cli.main import main
 from vramcast.errors import UsageError
+from vramcast.measuring import campaign
 from vramcast.measuring.card_present import require_card
+from vramcast.measuring.jobs import Job
 from vramcast.pipeline import estimate
 from vramcast.snapshot import save_snapshot, to_snapshot
 from vramcast.trace_file import save_trace
@@ -133,3 +137,23 @@ def _stand_in(outcome: str) -> Callable[..., None]:
         save_measurement(with_trace(measured, read_snapshot(recorded, answer.trace.subject)), request.output)
 
     return run_campaign
+
+
+def test_a_campaign_runs_goes_on_and_is_summed_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the file to the results, each process a stand-in's."""
+    stand_in = Path(__file__).parents[1] / "measuring" / "stand_in_process.py"
+
+    def command(_job: Job, request_file: Path) -> list[str]:
+        return [sys.executable, str(stand_in), str(request_file), str(tmp_path / "log")]
+
+    monkeypatch.setattr("vramcast.measuring.card_present.require_card", lambda: None)
+    monkeypatch.setattr("vramcast.measuring.campaign.run_campaign", functools.partial(campaign.run_campaign, command=command))
+    (tmp_path / "mine.toml").write_text('[[group]]\nmodels = ["one", "too large", "crashes"]\n')
+    arguments = ["measure", "--campaign", str(tmp_path / "mine.toml"), "--results", str(tmp_path / "results")]
+    for _ in range(2):
+        assert main(arguments) == 0
+        shown = capsys.readouterr()
+        assert shown.out.splitlines()[-1].endswith("1 ok, 1 out_of_memory, 1 failed, 0 left")
+    assert shown.err == ""  # nothing was left to run
+    assert (tmp_path / "log").read_text().splitlines() == ["one", "too large", "crashes"]
+    assert len(list((tmp_path / "results").glob("*.json"))) == 3

@@ -12,7 +12,7 @@ import pytest
 import torch
 from recorded_meters import RecordedMeters
 
-from vramcast.errors import InvalidFileError, UnknownNameError
+from vramcast.errors import InvalidFileError, UnknownNameError, UsageError
 from vramcast.measurement import DeviceReading
 from vramcast.measuring.micro import convolutions, others, process
 from vramcast.measuring.micro.kernel import Kernel
@@ -32,10 +32,6 @@ class KernelMeters(RecordedMeters):
         super().__init__(reserved=RESERVED)
         self.sizes = sizes
         self._entries: list[dict[str, Any]] = []
-
-    def record(self, most_events: int) -> None:
-        super().record(most_events)
-        self._entries = []
 
     def mark(self, text: str) -> None:
         super().mark(text)
@@ -65,6 +61,20 @@ def test_what_a_call_asks_for_beside_its_outputs_is_its_scratch() -> None:
     assert [(row.output_bytes, row.extra_bytes, row.largest_bytes) for row in rows] == [(1024, 6024, 5000), (1024, 0, 0)]
     assert rows[0].allocations == "1024 5000 1024"
     assert rows[0].outside_bytes == 400 * MIB
+
+
+def test_chunks_are_told_apart_though_the_recorder_keeps_the_first() -> None:
+    meters = KernelMeters((1024, 5000))
+    outputs = torch.zeros(256)
+    chunks = list(measure_kernels([toy(str(index), lambda: outputs) for index in range(2 * CHUNK)], meters))
+    assert {row.allocations for rows in chunks for row in rows} == {"1024 5000"}
+
+
+def test_a_torch_that_cannot_mark_is_refused() -> None:
+    meters = KernelMeters((1024,))
+    meters.mark = lambda text: None  # type: ignore[method-assign]
+    with pytest.raises(UsageError, match="cannot mark"):
+        next(measure_kernels([toy("a", lambda: torch.zeros(256))], meters))
 
 
 def test_a_kernel_that_fails_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:

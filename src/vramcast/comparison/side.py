@@ -44,13 +44,14 @@ def of_estimate(estimate: Estimate, trace: Trace | None, name: str) -> Side:
         phases={phase.name: (phase.allocated_bytes, phase.reserved_bytes) for phase in estimate.phases},
         trace=trace,
         allocator=AllocatorConfig.parse(str(estimate.workload.get("allocator") or "")),
+        limit=estimate.gpu.usable_bytes - estimate.components[CONTEXT] if estimate.gpu and estimate.fits else None,
     )
 
 
 def of_measurement(measurement: Measurement, name: str) -> Side:
     """Return a measurement as a side. Raises `InvalidFileError` when the trace in it is damaged."""
     context, retried = measurement.context_bytes, measurement.num_alloc_retries > 0
-    notes = [] if measurement.outcome == "ok" else [f"The measured run ended early ({measurement.outcome}): {measurement.message.splitlines()[0]}"]
+    notes = [] if measurement.outcome == "ok" else [f"The measured run ended early ({measurement.outcome}): {_first_line(measurement.message)}"]
     if measurement.method != "nvml process":
         notes.append(f"What the process held is known by another way than NVML's count for processes: {measurement.method}.")
     return Side(
@@ -70,6 +71,10 @@ def of_measurement(measurement: Measurement, name: str) -> Side:
 def of_trace(trace: Trace, reserved_bytes: int, name: str, allocator: AllocatorConfig) -> Side:
     """Return a trace, and the most segments recorded with it, as a side."""
     return Side(name=name, reserved_bytes=reserved_bytes, trace=trace, allocator=allocator, notes=tuple(caveat.message for caveat in trace.caveats))
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 def _phases(measurement: Measurement) -> dict[str, tuple[int, int]]:

@@ -5,9 +5,10 @@ the thread the text as `user_metadata`, and takes no memory for it. A measured r
 
     12|forward|1|layer1.0.conv1        number of the phase in the run, its name, step, module; the module may be empty
 
-A text belongs to the thread that set it (pytorch pull request 189402). Events of a thread that set none, such as autograd's, have none; where that thread has run modules
-(a checkpointed block, recomputed), the text of an earlier phase is still there in a later one. The number tells: such events belong to the phase
-of the event before them, since one phase ends before the next begins; of their module nothing is known.
+A text belongs to the thread that set it (pytorch pull request 189402). Events of a thread that set none, such as autograd's, have
+none; where that thread has run modules (a checkpointed block, recomputed), the text of an earlier phase is still there in a later one.
+The number tells: such events belong to the phase of the event before them, since one phase ends before the next begins; of their module
+nothing is known.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from vramcast.errors import UsageError
 from vramcast.measurement import Switches
 from vramcast.measuring.measure import MOST_EVENTS, is_out_of_memory
 from vramcast.measuring.meters import Meters
@@ -27,6 +28,7 @@ from vramcast.trace import Event, Phase, Subject, Trace
 CHUNK = 100
 _OUTSIDE = Phase("between", -1)
 _NAME = "kernel"
+_NO_MARKS = "this torch cannot mark the allocator's events, so single kernels cannot be told apart; torch 2.13 can."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,20 @@ class _Ran:
 
 
 def measure_kernels(kernels: Iterable[Kernel], meters: Meters) -> Iterator[list[Row]]:
-    """Run the kernels on a started device; yield their rows, chunk by chunk."""
-    remaining = iter(kernels)
-    while chunk := list(itertools.islice(remaining, CHUNK)):
+    """Run the kernels on a started device; yield their rows, chunk by chunk.
+
+    Raises:
+        UsageError: this torch cannot mark events, so the calls cannot be told apart.
+    """
+    numbered = enumerate(kernels)  # across chunks: a recorder may keep the events of the chunk before
+    while chunk := list(itertools.islice(numbered, CHUNK)):
         meters.record(MOST_EVENTS)
-        ran = [_run(index, kernel, meters) for index, kernel in enumerate(chunk)]
+        ran = {index: _run(index, kernel, meters) for index, kernel in chunk}
         meters.synchronize()
-        trace = read_snapshot(meters.snapshot(), Subject("kernels", "measured", 0, 0))
-        requests = _requests(trace)
-        yield [row_of(call.kernel.key, call.outputs, requests.get(index, ()), call.outside, call.error) for index, call in enumerate(ran)]
+        requests = _requests(read_snapshot(meters.snapshot(), Subject("kernels", "measured", 0, 0)))
+        if not requests and any(call.outputs for call in ran.values()):
+            raise UsageError(_NO_MARKS)
+        yield [row_of(call.kernel.key, call.outputs, requests.get(index, ()), call.outside, call.error) for index, call in ran.items()]
 
 
 def _run(index: int, kernel: Kernel, meters: Meters) -> _Ran:
