@@ -11,6 +11,7 @@ import torch
 from recorded_meters import CARD, CONTEXT, HELD_BY_OTHERS, RecordedMeters, as_recorded
 from torch import nn
 
+from vramcast.allocator.replay import replay
 from vramcast.backends.batching import trace_workload
 from vramcast.comparison.compare import compare
 from vramcast.comparison.side import of_estimate, of_measurement
@@ -22,10 +23,11 @@ from vramcast.measuring.measure import Asked, build, is_out_of_memory, measure
 from vramcast.measuring.reforecast import card_of, reforecast, with_scratch
 from vramcast.measuring.switches import switched, wanted
 from vramcast.pipeline import estimate
+from vramcast.snapshot import read_snapshot
 from vramcast.snapshot.marks import read_mark
 from vramcast.sources import registry
 from vramcast.sources.interface import Model
-from vramcast.trace import Phase
+from vramcast.trace import Event, Phase
 from vramcast.units import MIB
 from vramcast.workload import Workload
 from vramcast.workspace.insert import insert_scratch
@@ -101,6 +103,15 @@ def test_a_card_that_does_what_was_forecast_leaves_no_difference(measured: tuple
     assert (comparison.shares.tracer, comparison.shares.workspace) == (0, 0)
     assert all(row.difference == 0 for row in comparison.components if row.name != "cuda_context")
     assert [row.difference for row in comparison.rungs[:2]] == [0, 0]
+
+
+def test_a_run_in_which_cudnn_searched_is_replayed_exactly() -> None:
+    """The cache that the search empties is told by what is given back alone: a card's recorder has no Python stack for it."""
+    forecast = estimate(MODEL, TRAIN.with_fields(cudnn_benchmark=True), A100)
+    trace = read_snapshot(as_recorded(forecast.trace, forecast.timeline), forecast.trace.subject, may_have_retried=False)
+    assert (trace.kinds == Event.EMPTY_CACHE).sum() > 10
+    again = replay(trace)
+    assert (again.peak_reserved, again.reserved[-1]) == (forecast.timeline.peak_reserved, forecast.timeline.reserved[-1])
 
 
 def test_figures_are_what_a_case_needs(measured: tuple[Measurement, RecordedMeters]) -> None:

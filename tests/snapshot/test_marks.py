@@ -13,8 +13,9 @@ from vramcast.allocator.replay import replay
 from vramcast.errors import InvalidFileError
 from vramcast.snapshot import read_peak_reserved, read_snapshot, to_snapshot
 from vramcast.snapshot.marks import Mark, read_mark, write_mark
-from vramcast.trace import Phase, Subject, Trace
+from vramcast.trace import Event, Phase, Subject, Trace
 from vramcast.trace_file import decode_trace, encode_trace
+from vramcast.units import MIB
 
 SUBJECT = Subject("a run", "test", 0, 0)
 
@@ -77,6 +78,22 @@ def test_the_most_segments_are_those_of_the_replay(trace: Trace) -> None:
     timeline = replay(trace)
     if len(trace.sizes):
         assert read_peak_reserved(to_snapshot(trace, timeline)) == timeline.peak_reserved
+
+
+@pytest.mark.parametrize("may_have_retried", [False, True])
+def test_segments_given_back_before_new_ones_are_an_emptied_cache_where_nothing_was_tried_again(may_have_retried: bool) -> None:
+    """cuDNN's search gives back what it tried with, and then asks for what it settled on."""
+    entries = [
+        {"action": action, "addr": address, "size": size, "frames": []}
+        for action, address, size in (
+            ("segment_alloc", 0, 40 * MIB), ("alloc", 0, 40 * MIB), ("free_completed", 0, 40 * MIB), ("segment_free", 0, 40 * MIB),
+            ("segment_alloc", 0, 22 * MIB), ("alloc", 0, 22 * MIB),
+        )
+    ]  # fmt: skip
+    snapshot = {"segments": [{"address": 0, "blocks": [{"size": 22 * MIB, "state": "active_allocated"}]}], "device_traces": [entries]}
+    trace = read_snapshot(snapshot, SUBJECT, may_have_retried=may_have_retried)
+    assert (trace.kinds == Event.EMPTY_CACHE).any() != may_have_retried
+    assert replay(trace).reserved[-1] == (40 if may_have_retried else 22) * MIB
 
 
 def test_segments_from_before_recording_count() -> None:

@@ -49,15 +49,18 @@ def load_peak_reserved(path: str | os.PathLike[str], device: int | None = None) 
         raise InvalidFileError(f"{str(path)!r} cannot be read as a memory snapshot: {error}") from error
 
 
-def read_snapshot(raw: object, subject: Subject, device: int | None = None) -> Trace:
+def read_snapshot(raw: object, subject: Subject, device: int | None = None, *, may_have_retried: bool = True) -> Trace:
     """Return the trace of a snapshot as `torch.cuda.memory._snapshot()` returns it; `subject` where it names none itself.
+
+    `may_have_retried`: whether an allocation may have given segments back and tried again (torch counts that: `num_alloc_retries`). Where none
+    has, every segment given back is an `EMPTY_CACHE`: cuDNN's search empties the cache too, and no Python stack says so.
 
     Raises:
         InvalidFileError: not a snapshot; the message says what was found.
         UnknownNameError: the snapshot has no such device.
     """
     snapshot = checked(raw, Snapshot, "the snapshot")
-    return _to_trace(snapshot, read_recording(snapshot, device), snapshot.vramcast or Origin(subject))
+    return _to_trace(snapshot, read_recording(snapshot, device), snapshot.vramcast or Origin(subject), may_have_retried)
 
 
 def read_peak_reserved(raw: object, device: int | None = None) -> int:
@@ -68,22 +71,22 @@ def read_peak_reserved(raw: object, device: int | None = None) -> int:
     return read_recording(checked(raw, Snapshot, "the snapshot"), device).peak_reserved()
 
 
-def _to_trace(snapshot: Snapshot, recording: Recording, origin: Origin) -> Trace:
+def _to_trace(snapshot: Snapshot, recording: Recording, origin: Origin, may_have_retried: bool) -> Trace:
     stacks = _Stacks(read_real_stack if snapshot.vramcast is None else read_forecast_stack)
     assembler = TraceAssembler()
     earlier = recording.earlier_blocks()
     for block in earlier:
         site = stacks.read(block.frames).site._replace(phase=BEFORE_RECORDING)
         assembler.allocate(block.address, block.size, Component.OTHER, block.stream, site)
-    _replay(recording, stacks, assembler)
+    _replay(recording, stacks, assembler, may_have_retried)
     trace = assembler.finish(origin.subject, origin.caveats)
     return trace.with_caveats(*_caveats(snapshot, recording, len(earlier), assembler.unmatched))
 
 
-def _replay(recording: Recording, stacks: _Stacks, assembler: TraceAssembler) -> None:
+def _replay(recording: Recording, stacks: _Stacks, assembler: TraceAssembler, may_have_retried: bool) -> None:
     """Feed the recorded events to the assembler."""
     freed = recording.freeing_action
-    releases = dict(recording.releases())
+    releases = {first: retries and may_have_retried for first, retries in recording.releases()}
     marks = Marks(RECORDED) if are_marked(entry.user_metadata for entry in recording.entries) else None
     for i, entry in enumerate(recording.entries):
         site = stacks.read(entry.frames).site
