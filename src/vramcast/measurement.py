@@ -5,6 +5,7 @@ One measurement is one JSON file (docs/measuring.md): immutable structs, read wi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -43,6 +44,12 @@ class Software(msgspec.Struct, frozen=True, kw_only=True):
     """torch, torchvision, timm … by their installed versions."""
     variables: dict[str, str]
     """Environment variables that change what CUDA or the allocator take, where they are set."""
+
+    @property
+    def torch_version(self) -> tuple[int, int] | None:
+        """Major and minor version of torch; None where it is not told."""
+        match = re.match(r"(\d+)\.(\d+)", self.packages.get("torch", ""))
+        return (int(match[1]), int(match[2])) if match else None
 
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):

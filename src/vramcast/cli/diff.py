@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vramcast.cli.output import print_json
+from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.errors import UsageError
+from vramcast.units import format_bytes
 
 if TYPE_CHECKING:
     from vramcast.comparison.side import Side
@@ -21,6 +22,7 @@ Examples:
   vramcast diff resnet50-forecast.json resnet50-measured.json
   vramcast diff --events resnet50-measured.json
   vramcast diff forecast.pickle snapshot.pickle --events          memory snapshots
+  vramcast diff kernels-convolution.csv                           single kernels beside the rules for their scratch
 
 \b
 Exit codes:
@@ -38,8 +40,11 @@ def diff(files: tuple[Path, ...], with_events: bool, allocator: str, form: str) 
     """Hold a forecast beside a measurement, and say which part of vramcast the error comes from.
 
     MEASURED is a file of `vramcast measure`, or a snapshot that torch.cuda.memory._dump_snapshot wrote. FORECAST is what `vramcast estimate` wrote as
-    JSON or as a snapshot; without it, the measured program is forecast now.
+    JSON or as a snapshot; without it, the measured program is forecast now. A table of single kernels is held against the rules for their scratch.
     """
+    if len(files) == 1 and files[0].suffix == ".csv":
+        _compare_kernels(files[0], form)
+        return
     if len(files) > 2:
         raise UsageError(f"two files are compared, but {len(files)} were given.")
     from vramcast.comparison.compare import compare
@@ -73,3 +78,26 @@ def _sides(files: Sequence[Path], allocator: str) -> tuple[Side, Side]:
         answer = reforecast(measurement, progress)
     name = f"{measurement.model}, made now for {measurement.card.name}"
     return of_estimate(answer, answer.trace, name), of_measurement(measurement, str(files[0]))
+
+
+def _compare_kernels(path: Path, form: str) -> None:
+    """Hold a table of single kernels against the rules."""
+    from vramcast.measuring.micro.compare_kernels import agreements, read_measured
+
+    measured, stack = read_measured(path)
+    from vramcast.measuring.micro.forecast_kernels import forecast_kernels
+    from vramcast.measuring.micro.process import kinds
+
+    wanted = {row.kind for row in measured}
+    forecast = [row for kind, kernels in kinds().items() if kind in wanted for row in forecast_kernels(kernels(), stack)]
+    found = list(agreements(forecast, measured))
+    if form == "json":
+        print_json(found)
+        return
+    header = ("kind", "type", "layout", "pass", "kernels", "exact", "forecast", "measured", "median error", "furthest off")
+    rows = (
+        (part.kind, part.dtype, part.layout, part.direction, str(part.kernels), str(part.exact), format_bytes(part.forecast_bytes),
+         format_bytes(part.measured_bytes), format_bytes(part.median_error), f"{part.worst} ({format_bytes(part.worst_error)})")
+        for part in found
+    )  # fmt: skip
+    print_table(header, rows, numbers=("kernels", "exact", "forecast", "measured", "median error"))

@@ -50,13 +50,14 @@ def trace_again(estimate: footprint.Estimate, progress: Callable[[str], None]) -
 def with_scratch(trace: Trace, measurement: Measurement) -> Trace:
     """Return the trace with the scratch of kernels on the measured card, under the measured switches."""
     stack = stack_of(card_of(measurement), measurement.workload)
-    version = measurement.software.packages.get("torch", "").split(".")
-    torch_version = (
-        (int(version[0]), int(version[1])) if len(version) > 1 and version[0].isdecimal() and version[1].isdecimal() else stack.torch_version
-    )
     return insert_scratch(
         trace,
-        replace(stack, allow_tf32=measurement.switches.cudnn_allow_tf32, torch_version=torch_version, device_memory=measurement.card.usable_bytes),
+        replace(
+            stack,
+            allow_tf32=measurement.switches.cudnn_allow_tf32,
+            torch_version=measurement.software.torch_version or stack.torch_version,
+            device_memory=measurement.card.usable_bytes,
+        ),
     )
 
 

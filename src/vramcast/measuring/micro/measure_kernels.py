@@ -26,8 +26,8 @@ from vramcast.snapshot.marks import Mark, write_mark
 from vramcast.trace import Event, Phase, Subject, Trace
 
 CHUNK = 100
-_OUTSIDE = Phase("between", -1)
-_NAME = "kernel"
+BETWEEN, NAME = "between", "kernel"
+"""Phases of a recorder: what is made ready, and the call itself, whose number is the step."""
 _NO_MARKS = "this torch cannot mark the allocator's events, so single kernels cannot be told apart; torch 2.13 can."
 
 
@@ -52,7 +52,7 @@ def measure_kernels(kernels: Iterable[Kernel], meters: Meters) -> Iterator[list[
         meters.record(MOST_EVENTS)
         ran = {index: _run(index, kernel, meters) for index, kernel in chunk}
         meters.synchronize()
-        requests = _requests(read_snapshot(meters.snapshot(), Subject("kernels", "measured", 0, 0)))
+        requests = requests_of(read_snapshot(meters.snapshot(), Subject("kernels", "measured", 0, 0)))
         if not requests and any(call.outputs for call in ran.values()):
             raise UsageError(_NO_MARKS)
         yield [row_of(call.kernel.key, call.outputs, requests.get(index, ()), call.outside, call.error) for index, call in ran.items()]
@@ -64,16 +64,16 @@ def _run(index: int, kernel: Kernel, meters: Meters) -> _Ran:
     with _tf32(kernel.dtype == "tf32"), torch.no_grad() if kernel.direction != "forward_backward" else torch.enable_grad():
         try:
             call = kernel.make(meters.device)
-            meters.mark(write_mark(Mark(2 * index, Phase(_NAME, index))))
-            outputs = _storages(call())
+            meters.mark(write_mark(Mark(2 * index, Phase(NAME, index))))
+            outputs = storages(call())
         except RuntimeError as raised:
             error = "out of memory" if is_out_of_memory(raised) else str(raised).splitlines()[0]
         finally:
-            meters.mark(write_mark(Mark(2 * index + 1, _OUTSIDE)))
+            meters.mark(write_mark(Mark(2 * index + 1, Phase(BETWEEN, -1))))
     return _Ran(kernel, outputs, _outside(meters), error)
 
 
-def _storages(outputs: Any) -> tuple[int, ...]:
+def storages(outputs: Any) -> tuple[int, ...]:
     """Return the bytes of each storage among the outputs."""
     storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage().nbytes() for tensor in tensors_in(outputs)}
     return tuple(size for size in storages.values() if size)
@@ -86,13 +86,13 @@ def _outside(meters: Meters) -> int | None:
     return None if held is None else held - reserved
 
 
-def _requests(trace: Trace) -> dict[int, Sequence[int]]:
+def requests_of(trace: Trace) -> dict[int, Sequence[int]]:
     """Return, per call, the bytes it asked for in order."""
     found: dict[int, list[int]] = {}
     phases = trace.event_phases()
     for event in range(len(trace)):
         phase = trace.phases[phases[event]]
-        if phase.name == _NAME and trace.kinds[event] == Event.ALLOCATE:
+        if phase.name == NAME and trace.kinds[event] == Event.ALLOCATE:
             found.setdefault(phase.step, []).append(int(trace.sizes[trace.blocks[event]]))
     return {step: tuple(sizes) for step, sizes in found.items()}
 

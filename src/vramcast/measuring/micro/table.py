@@ -96,6 +96,18 @@ def read_table(path: Path) -> list[Row]:
         raise InvalidFileError(f"{str(path)!r} is no table of kernels: {error}.") from error
 
 
+def read_origin(path: Path) -> bytes:
+    """Return the JSON of the first line: card and software. Raises `InvalidFileError` when the file cannot be read or has none."""
+    try:
+        with open(path, "rb") as file:
+            line = file.readline()
+    except OSError as error:
+        raise InvalidFileError(f"{str(path)!r} cannot be read: {error.strerror}.") from error
+    if not line.startswith(b"# {"):
+        raise InvalidFileError(f"{str(path)!r} is no table of kernels: its first line does not say where it was measured.")
+    return line[2:]
+
+
 def _read(cells: Sequence[str]) -> Row:
     kind, shape, dtype, layout, direction, output, extra, largest, allocations, outside, error = cells
     figures = (int(output), int(extra), int(largest))
