@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vramcast.measurement import DeviceReading, MeasuredCard, Software
-from vramcast.measuring.meters import Counters
+from vramcast.measuring.meters import Counters, Stacks
 from vramcast.snapshot import to_snapshot
 from vramcast.timeline import Timeline
 from vramcast.trace import Trace
@@ -47,7 +47,7 @@ class RecordedMeters:
         held = CONTEXT + (self.reserved if "record" in self.asked else 0)
         return DeviceReading(process_bytes=None if self.is_nvml_hidden else held, used_bytes=HELD_BY_OTHERS + held, taken_bytes=HELD_BY_OTHERS + held)
 
-    def record(self, most_events: int) -> None:
+    def record(self, most_events: int, stacks: Stacks = "python") -> None:
         self.asked.append("record")
 
     def mark(self, text: str) -> None:

@@ -134,6 +134,8 @@ def test_a_card_is_asked_in_torchs_words(cuda: list[Any]) -> None:
     assert cuda[-1] == "forward|0|"
     meters.record(10)
     assert cuda[-1] == (("all",), {"context": "all", "stacks": "python", "max_entries": 10})
+    meters.record(10, "all")
+    assert cuda[-1][1]["stacks"] == "all"
     assert meters.snapshot() == {"segments": []}
     assert cuda[-1] == ((None,), {})
 

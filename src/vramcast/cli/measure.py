@@ -18,6 +18,7 @@ from vramcast.units import format_bytes
 
 if TYPE_CHECKING:
     from vramcast.measurement import Measurement
+    from vramcast.measuring.meters import Stacks
 
 EXAMPLES = """\b
 Examples:
@@ -50,6 +51,8 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
               help="The measurement's file (by default named after the case, in this folder).")  # fmt: skip
 @click.option("--cudnn-tf32/--no-cudnn-tf32", cls=SectionedOption, section="Result", default=None,
               help="TF32 in convolutions; by default as the precision says: off for fp32.")  # fmt: skip
+@click.option("--cpp-stacks", is_flag=True, cls=SectionedOption, section="Result",
+              help="Record C++ stacks too: names the operators of backward; slow to read, and a larger file.")  # fmt: skip
 @click.option("--campaign", cls=SectionedOption, section="Campaign", metavar="NAME|FILE.toml",
               help="Measure a list of cases, each in a process of its own: standard, smoke, or a file.")  # fmt: skip
 @click.option("--results", cls=SectionedOption, section="Campaign", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
@@ -61,8 +64,8 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 )
 @workload_options
 def measure(
-    model: str | None, output: Path | None, cudnn_tf32: bool | None, campaign: str | None, results: Path | None, budget: float | None,
-    only_list: bool, **options: Any,
+    model: str | None, output: Path | None, cudnn_tf32: bool | None, cpp_stacks: bool, campaign: str | None, results: Path | None,
+    budget: float | None, only_list: bool, **options: Any,
 ) -> bool | None:  # fmt: skip
     """Run MODEL's program on the card in this machine, and write down what it took.
 
@@ -71,16 +74,16 @@ def measure(
     if (model is None) == (campaign is None):
         raise UsageError("name a model to measure, or --campaign; one of them. Example: vramcast measure torchvision:resnet18 --train")
     if campaign is not None:
-        _refuse_with_campaign(output, cudnn_tf32, options)
+        _refuse_with_campaign(output, cudnn_tf32, cpp_stacks, options)
         _measure_campaign(campaign, results or Path(f"measured-{Path(campaign).stem}"), budget, only_list)
         return None
     if results is not None or budget is not None or only_list:
         raise UsageError("--results, --budget and --list belong to --campaign.")
     assert model is not None
-    return _measure_one(model, output, cudnn_tf32, options)
+    return _measure_one(model, output, cudnn_tf32, "all" if cpp_stacks else "python", options)
 
 
-def _measure_one(model: str, output: Path | None, cudnn_tf32: bool | None, options: dict[str, Any]) -> bool:
+def _measure_one(model: str, output: Path | None, cudnn_tf32: bool | None, stacks: Stacks, options: dict[str, Any]) -> bool:
     workload = workload_from(options)
     from vramcast.measurement_file import load_measurement
     from vramcast.measuring.campaign import run_campaign
@@ -98,7 +101,7 @@ def _measure_one(model: str, output: Path | None, cudnn_tf32: bool | None, optio
     with tempfile.TemporaryDirectory(prefix="vramcast-", dir=path.resolve().parent) as folder, stages() as progress:
         if progress:
             progress(f"measuring {found.name}")
-        job = case_job(Case(id=name, model=model, workload=workload, cudnn_tf32=cudnn_tf32), Path(folder).resolve() / "measured.json")
+        job = case_job(Case(id=name, model=model, workload=workload, cudnn_tf32=cudnn_tf32), Path(folder).resolve() / "measured.json", stacks)
         lines: list[str] = []
         run_campaign([job], lambda line, _done, _total: lines.append(line))
         if not job.output.is_file():
@@ -135,8 +138,9 @@ def _told(line: str, progress: Callable[[int, int], None], done: int, total: int
     progress(done, total)
 
 
-def _refuse_with_campaign(output: Path | None, cudnn_tf32: bool | None, options: dict[str, Any]) -> None:
-    given = [*fields_from(options), *(name for name, value in (("output", output), ("cudnn-tf32", cudnn_tf32)) if value is not None)]
+def _refuse_with_campaign(output: Path | None, cudnn_tf32: bool | None, cpp_stacks: bool, options: dict[str, Any]) -> None:
+    own = (("output", output), ("cudnn-tf32", cudnn_tf32), ("cpp-stacks", cpp_stacks or None))
+    given = [*fields_from(options), *(name for name, value in own if value is not None)]
     if given or options["workload_file"]:
         raise WorkloadError(f"--campaign and {', '.join(given) or '--workload'} exclude each other: its file says what is run.")
 

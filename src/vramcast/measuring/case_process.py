@@ -35,8 +35,9 @@ def run_case(request: CaseRequest, wait: Callable[[], None], make_meters: Callab
     model = registry.find(request.model)
     module = build(model, request.workload)
     asked = Asked(
-        id=request.id, model=f"{model.source}:{model.name}", workload=request.workload, switches=wanted(request.workload, request.cudnn_tf32)
-    )
+        id=request.id, model=f"{model.source}:{model.name}", workload=request.workload, switches=wanted(request.workload, request.cudnn_tf32),
+        stacks=request.stacks,
+    )  # fmt: skip
     wait()
     meters: Meters = (make_meters or CudaMeters)()
     save_measurement(measure(asked, model, module, meters), request.output)

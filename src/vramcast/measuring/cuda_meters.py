@@ -10,7 +10,7 @@ from vramcast.errors import UsageError
 from vramcast.measurement import DeviceReading, MeasuredCard, Software
 from vramcast.measuring.card_present import WAY_OUT
 from vramcast.measuring.environment import software
-from vramcast.measuring.meters import Counters
+from vramcast.measuring.meters import Counters, Stacks
 from vramcast.measuring.nvml import Nvml
 
 _NO_CUDA = f"measuring needs an NVIDIA card and a CUDA build of torch; torch {torch.__version__} finds no card here. {WAY_OUT}"
@@ -55,9 +55,9 @@ class CudaMeters:
             taken = total - free
         return DeviceReading(process_bytes=self._nvml.process_bytes(), used_bytes=self._nvml.used_bytes(), taken_bytes=taken)
 
-    def record(self, most_events: int) -> None:
-        """Record with Python stacks, which take two microseconds each and no device memory (torch 2.13, `torch/cuda/memory.py`)."""
-        torch.cuda.memory._record_memory_history("all", context="all", stacks="python", max_entries=most_events)
+    def record(self, most_events: int, stacks: Stacks = "python") -> None:
+        """Record; a Python stack takes two microseconds and no device memory, one of C++ as much again (torch 2.13, `torch/cuda/memory.py`)."""
+        torch.cuda.memory._record_memory_history("all", context="all", stacks=stacks, max_entries=most_events)
 
     def mark(self, text: str) -> None:
         """Set the metadata of the allocator's events; torch that has none leaves the trace without phases (2.13 has it)."""

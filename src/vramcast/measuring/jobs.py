@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from vramcast.measuring.campaign_file import Campaign, Case
+from vramcast.measuring.meters import Stacks
 from vramcast.measuring.micro.table import is_complete
 from vramcast.measuring.request import CaseRequest, KernelRequest, environment_of
 from vramcast.workload import Workload
@@ -53,9 +54,9 @@ def jobs_of(campaign: Campaign, results: Path) -> tuple[Job, ...]:
     return (*kernels, *(case_job(case, results / f"{case.id}.json") for case in campaign.cases))
 
 
-def case_job(case: Case, output: Path) -> Job:
+def case_job(case: Case, output: Path, stacks: Stacks = "python") -> Job:
     """Return the job of one case."""
-    request = CaseRequest(id=case.id, model=case.model, workload=case.workload, output=str(output), cudnn_tf32=case.cudnn_tf32)
+    request = CaseRequest(id=case.id, model=case.model, workload=case.workload, output=str(output), cudnn_tf32=case.cudnn_tf32, stacks=stacks)
     return Job(case.id, request, environment_of(case.workload))
 
 

@@ -15,7 +15,7 @@ from vramcast.measurement import DeviceReading, MeasuredCard, Measurement, Outco
 from vramcast.measurement_file import with_trace
 from vramcast.measuring.card_probe import CardProbe
 from vramcast.measuring.elsewhere import placed_on
-from vramcast.measuring.meters import Meters
+from vramcast.measuring.meters import Meters, Stacks
 from vramcast.measuring.sampler import Sampler, largest
 from vramcast.measuring.switches import switched
 from vramcast.program.prepare import prepare
@@ -43,6 +43,7 @@ class Asked:
     """Full name."""
     workload: Workload
     switches: Switches
+    stacks: Stacks = "python"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def measure(asked: Asked, model: Model, module: nn.Module, meters: Meters) -> Me
     probe = CardProbe(meters)
     begin = time.perf_counter()
     with switched(asked.switches), placed_on(meters.device), Sampler(meters.device_memory) as sampler:
-        meters.record(MOST_EVENTS)
+        meters.record(MOST_EVENTS, asked.stacks)
         meters.reset_peaks()
         ended = _run(asked, model, module, meters, probe)
     seconds = time.perf_counter() - begin

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from vramcast.measurement import DeviceReading, MeasuredCard, Software
+
+Stacks = Literal["python", "all"]
+"""What is kept of who asked: Python functions, or those of C++ too, which name the operator in backward as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Meters(Protocol):
     def device_memory(self) -> DeviceReading:
         """Ask the driver. Before `start` only what does not make a context is asked."""
 
-    def record(self, most_events: int) -> None:
+    def record(self, most_events: int, stacks: Stacks = "python") -> None:
         """Begin to record every event of the allocator."""
 
     def mark(self, text: str) -> None:

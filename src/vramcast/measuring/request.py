@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from vramcast.measuring.meters import Stacks
 from vramcast.workload import Workload
 
 READY = "ready"
@@ -22,6 +23,7 @@ class CaseRequest(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     cudnn_tf32: bool | None = None
     """TF32 in convolutions whatever the precision says; None: as the precision says."""
+    stacks: Stacks = "python"
 
 
 class KernelRequest(msgspec.Struct, frozen=True, kw_only=True):
