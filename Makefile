@@ -6,7 +6,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup forecast test check format benchmark accuracy validate baseline clean
+.PHONY: help setup forecast test check format benchmark accuracy validate baseline campaign clean
+BUDGET ?= 8m
 MEASURED ?= ../shared/measured
 SAMPLED := $(if $(wildcard $(MEASURED)),--measured $(MEASURED)) --sample 40 --processes $(JOBS)
 
@@ -48,6 +49,9 @@ validate: $(READY) ## Hold a fixed sample against validation/baseline.json; sets
 
 baseline: $(READY) ## Make the errors of the fixed sample the new baseline.
 	$(BIN)/vramcast validate $(SAMPLED) --write-baseline validation/baseline.json
+
+campaign: $(READY) ## Measure the standard campaign on the card in this machine for BUDGET; the next call goes on.
+	$(BIN)/vramcast measure --campaign standard --results measured-standard --budget $(BUDGET)
 
 clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .benchmarks
