@@ -16,7 +16,16 @@ from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
 _ARCHITECTURE = re.compile(r"yolo(v5|v6|v8|v9|v10|v?11|v?12)[nsmlxtce]u?(-seg|-obb|-pose)?|rtdetr-[lx]|gelan-c")
-_CARDS = {"P100": "P100 16GB", "T4": "T4", "L4": "L4", "V100": "V100 32GB", "4090": "RTX 4090", "2080 Ti": "RTX 2080 Ti", "2080": "RTX 2080", "A100": "A100 40GB"}
+_CARDS = {
+    "P100": "P100 16GB",
+    "T4": "T4",
+    "L4": "L4",
+    "V100": "V100 32GB",
+    "4090": "RTX 4090",
+    "2080 Ti": "RTX 2080 Ti",
+    "2080": "RTX 2080",
+    "A100": "A100 40GB",
+}
 _KEEPS_CACHE_SINCE = (8, 3, 100)
 _FULLEST = 2
 """Objects of the fullest image per mean object of its batch."""
@@ -27,9 +36,9 @@ _LEFTOVERS = "the same process had trained and validated"
 class UltralyticsLogs(CaseSet):
     """YOLOv5 to 12 and RT-DETR: the largest figure over the epochs of a run.
 
-    Classes, true batch and architecture are read off the logs (`yolo_setups.csv`), and the objects per image: the fullest image, which decides
-    what the loss takes, is taken to hold twice the mean of the fullest batch that was printed. The logs are from before the trainer chose channels-last by itself (ultralytics pull request 26007, 2026-08-31);
-    otherwise the preset of 8.4 is taken for all of them.
+    Classes, true batch and architecture are read off the logs (`yolo_setups.csv`), and the objects per image: the fullest image, which
+    decides what the loss takes, is taken to hold twice the mean of the fullest batch that was printed. The logs are from before the trainer
+    chose channels-last by itself (ultralytics pull request 26007, 2026-08-31); otherwise the preset of 8.4 is taken for all of them.
     """
 
     name = "ultralytics-logs"
