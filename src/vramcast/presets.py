@@ -103,6 +103,7 @@ def _ultralytics(given: Given) -> Fields:
         "habits": {
             "parameter_groups": "weight-norm-bias",
             "half_validation_inputs": precision == "amp-fp16",
+            "empties_cache": "if-crowded",
             "checkpoint_save": "copies",
             "checkpoint_device": "cpu",
         },
@@ -179,7 +180,6 @@ PRESETS: dict[str, Preset] = {
             "Gradients of batches left over at an epoch's end stay during validation; they are not held here.",
             "Oriented boxes validate the training batch, not twice as much: say so with validation.",
             "Classification stages float images: say so with prefetch_dtype.",
-            "The cache is emptied before validation when more than half of the card is reserved; it is not emptied here.",
         ),
     ),
     "timm": Preset(

@@ -57,6 +57,8 @@ class Timeline:
     segments: tuple[Segment, ...]
     num_alloc_retries: int = 0
     """How often cached segments had to be given back before a request could be served."""
+    refused: int = 0
+    """How many workspaces could not be had and were gone without."""
     out_of_memory: OutOfMemory | None = None
 
     @property

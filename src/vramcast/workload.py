@@ -83,6 +83,8 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Validation under fp16 autocast gets fp16 images."""
     kept_outputs: int = 0
     """Validation batches whose outputs stay on the GPU until the pass ends."""
+    empties_cache: Literal["never", "if-crowded", "always"] = "never"
+    """`torch.cuda.empty_cache()` before validation; `if-crowded`: where more than half of the card is reserved."""
     checkpoint_save: Literal["views", "copies"] = "views"
     """`views`: `state_dict()` holds no memory of its own; `copies`: an fp16 copy of the averaged (or trained) module and a
     copy of the optimizer states are made on the GPU."""

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from vramcast.program.cache import empty_before_validation
 from vramcast.program.precision import autocast_in_validation, module_dtype
 from vramcast.program.probe import Probe
 from vramcast.program.program import Program, setting_of
@@ -34,6 +35,7 @@ def validate(program: Program, task: Task, average: nn.Module | None, probe: Pro
     uses_average = plan.uses_ema and average is not None
     module = average if uses_average and average is not None else program.module
     setting = setting_of_pass(program.setting, plan)
+    empty_before_validation(program.workload)
     probe.phase("validation", step)
     weights, buffers = (Component.EMA, Component.EMA) if uses_average else (Component.WEIGHTS, Component.BUFFERS)
     with _evaluating(module), _held_in(module, plan.precision, weights, buffers, probe), torch.no_grad():
