@@ -81,6 +81,10 @@ NOMINAL_BATCH = 64
 """`nbs`: gradients are accumulated until about this many images were seen (ultralytics 8.4, cfg/default.yaml)."""
 
 
+VALIDATION_PAD = 0.5
+"""`pad` of validation sets, in strides: 640 pixels become 672 (ultralytics 8.4, data/build.py `build_yolo_dataset`, data/base.py `set_rectangle`)."""
+
+
 def _ultralytics(given: Given) -> Fields:
     batch = _number(given, "batch", 16)
     optimizer = given.get("optimizer", "musgd")
@@ -104,6 +108,7 @@ def _ultralytics(given: Given) -> Fields:
             "parameter_groups": "weight-norm-bias",
             "half_validation_inputs": precision == "amp-fp16",
             "empties_cache": "if-crowded",
+            "validation_pad": VALIDATION_PAD,
             "checkpoint_save": "copies",
             "checkpoint_device": "cpu",
         },

@@ -81,6 +81,8 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`function`: an epoch is a function of its own, so its last batch, outputs and loss are gone when validation begins."""
     half_validation_inputs: bool = False
     """Validation under fp16 autocast gets fp16 images."""
+    validation_pad: float = 0.0
+    """Strides by which a detector's validation images are padded before their sides are rounded up to whole strides."""
     kept_outputs: int = 0
     """Validation batches whose outputs stay on the GPU until the pass ends."""
     empties_cache: Literal["never", "if-crowded", "always"] = "never"
