@@ -120,6 +120,7 @@ def _model(source: str, name: str, config: Any, module_class: Any) -> Model:
         fixed_image=image is not None and _has_position_embeddings(config),
         sequence=min(_SEQUENCE, longest or _SEQUENCE) if takes == "input_ids" else None,
         max_sequence=longest if takes == "input_ids" else None,
+        window=getattr(config, "sliding_window", None) if takes == "input_ids" else None,
         classes=config.num_labels if task == "classify" else None,
     )
 
