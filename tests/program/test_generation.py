@@ -48,7 +48,7 @@ def last_event(trace: Trace, phase: str) -> int:
 
 def test_the_cache_holds_keys_and_values_of_every_token_but_the_last(tmp_path: Path) -> None:
     trace = traced(llama(tmp_path), Workload.infer(seq=10, batch=3, precision="fp16", new_tokens=6, steps=1))
-    assert [phase.name for phase in trace.phases] == ["load", "staging", "prefill", *["decode"] * 5, "staging"]
+    assert [phase.name for phase in trace.phases] == ["load", "prefill", *["decode"] * 5]
     held = [held_as(trace, Component.KV_CACHE, event) for event in range(len(trace))]
     assert held[int(events_of(trace, "prefill").max())] == cache_bytes(3, 10)
     grown = max(held)

@@ -82,6 +82,12 @@ def test_an_unknown_model_type_is_answered_with_the_closest(folder):
     assert "llama" in caught.value.closest
 
 
+def test_a_name_that_does_not_come_along_is_answered_with_those_that_do():
+    with pytest.raises(UnknownNameError, match=r"folder that holds a config\.json") as caught:
+        Transformers().load("llama-2-7")
+    assert "llama-2-7b" in caught.value.closest
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -98,3 +104,19 @@ def test_a_file_that_is_no_configuration_is_refused(folder, settings, message):
 def test_a_folder_without_configuration_is_refused(tmp_path):
     with pytest.raises(InvalidFileError, match=r"config\.json"):
         Transformers().load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "window"),
+    [
+        ("llama-2-7b", 6_738_415_616, None),
+        ("mistral-7b-v0.1", 7_241_732_096, 4096),
+    ],
+)
+def test_configurations_that_come_along_have_their_published_size(name, parameters, window):
+    assert name in Transformers().names()
+    model = registry.find(f"transformers:{name}")
+    with on_meta():
+        module = model.build(None)
+    assert sum(parameter.numel() for parameter in module.parameters()) == parameters
+    assert model.window == window

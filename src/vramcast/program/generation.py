@@ -33,18 +33,16 @@ def generate(program: Program, probe: Probe) -> Any:
     workload, module = program.workload, program.module
     if not hasattr(module, "generate"):
         raise WorkloadError(f"new_tokens {workload.new_tokens} and model {program.setting.model.name} exclude each other: it generates no text.")
-    probe.phase("staging", 0)
     batches = stream(program.task, program.setting, probe)
     progress = _Progress(probe)
     sequences: Any = None
     with progress.following(module):
         for step in range(workload.steps):
-            batch = next(batches)
             progress.begin(step)
+            batch = next(batches)
             prompt, count = batch.keywords["input_ids"], workload.new_tokens or 1
             sequences = _with_tuples(module, prompt, count) if workload.habits.generation == "tuples" else _with_library(module, prompt, count)
             probe.claim(Component.OUTPUTS, [sequences])
-            probe.phase("staging", step + 1)
     return sequences
 
 

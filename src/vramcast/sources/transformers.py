@@ -1,4 +1,7 @@
-"""Models of the transformers library, from a local folder with a `config.json`. Nothing is looked up in a network, and no weights are read."""
+"""Models of the transformers library, from a local folder with a `config.json`, or one of a few configurations that come along.
+
+Nothing is looked up in a network, and no weights are read.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 CONFIG = "config.json"
+_BUNDLED = Path(__file__).parent / "configurations"
+"""Public numbers of well-known architectures, each file with where they were read. They are small, and the library takes files only."""
 
 _TASKS = (
     ("ForCausalLM", "causal-lm"),
@@ -38,30 +43,44 @@ _MAX_SEQUENCE = ("max_position_embeddings", "n_positions", "max_sequence_length"
 
 
 class Transformers:
-    """Any folder with a `config.json`, as `save_pretrained` writes it."""
+    """Any folder with a `config.json`, as `save_pretrained` writes it; and the configurations that come along, by name."""
 
     name = "transformers"
     extra: str | None = EXTRA
 
     def names(self) -> Iterator[str]:
-        """List nothing: the models are the user's folders. Raises `MissingExtraError`."""
+        """List the configurations that come along; all others are the user's folders. Raises `MissingExtraError`."""
         folder_of("transformers")
-        return iter(())
+        return iter(_bundled())
 
     def load(self, name: str) -> Model:
-        """Read the configuration of a folder, or of a `config.json` itself.
+        """Read the configuration of a folder, of a `config.json` itself, or one that comes along.
 
         Raises:
             InvalidFileError: no such file, not a configuration, or one whose model is code of its own.
-            UnknownNameError: transformers knows no such model type or architecture.
+            UnknownNameError: no configuration of that name comes along, or transformers knows no such model type or architecture.
             MissingExtraError: transformers is not installed.
         """
         folder_of("transformers")
-        path = Path(name)
-        path = path / CONFIG if path.is_dir() else path
+        path = _path(name)
         settings = _read(path)
         config = _config(path, settings)
         return _model(self.name, name, config, _module_class(path, settings, config))
+
+
+def _bundled() -> list[str]:
+    return sorted(path.stem for path in _BUNDLED.glob("*.json"))
+
+
+def _path(name: str) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        return path / CONFIG
+    if path.exists() or len(path.parts) > 1:
+        return path
+    if name not in _bundled():
+        raise UnknownNameError("transformers model", name, _bundled(), hint=f"Any other is a folder that holds a {CONFIG}.")
+    return _BUNDLED / f"{name}.json"
 
 
 def _read(path: Path) -> Mapping[str, Any]:
