@@ -14,7 +14,7 @@ from traced_steps import A100, events_of, held_as, live_bytes, traced
 
 from vramcast.backends import decoding
 from vramcast.errors import WorkloadError
-from vramcast.family import stretched
+from vramcast.family import merged, stretched
 from vramcast.family.errors import NotAffineError
 from vramcast.sources.interface import Model
 from vramcast.sources.transformers import Transformers
@@ -111,6 +111,7 @@ def _real(model: Model, prompt: int, tokens: int) -> list[int]:
         ({}, {}),
         ({}, {"steps": 2, "preset": "transformers-4.35"}),
         ({"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 14}, {"attention": "eager"}),
+        ({"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 30}, {"new_tokens": 40, "steps": 2}),
         ({"tie_word_embeddings": True, "num_key_value_heads": 4}, {"precision": "bf16", "batch": 1}),
     ],
 )
@@ -118,7 +119,7 @@ def test_a_few_steps_tell_all_to_the_byte(tmp_path: Path, settings: dict[str, An
     monkeypatch.setattr(decoding, "LARGEST_DIRECT", 0)  # steps that do not repeat are refused rather than traced
     model = llama(tmp_path, **settings)
     workload = Workload.infer(**{"seq": 10, "batch": 2, "precision": "fp16", "new_tokens": 20, "steps": 1, **fields})
-    told, whole = decoding.trace_decoding(model, workload, A100, lambda _: None), stretched(traced(model, workload), decoding.PHASE, 0)
+    told, whole = decoding.trace_decoding(model, workload, A100, lambda _: None), merged(traced(model, workload), decoding.PHASE)
     told.validate()
     for name in COLUMNS:
         np.testing.assert_array_equal(getattr(told, name), getattr(whole, name), err_msg=name)

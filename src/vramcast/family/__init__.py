@@ -7,7 +7,7 @@ Integers throughout; neither torch nor a model is needed.
 """
 
 from vramcast.family.fit import fit
-from vramcast.family.stretch import stretched
+from vramcast.family.stretch import merged, resumed, stretched
 from vramcast.family.trace_family import TraceFamily
 
-__all__ = ["TraceFamily", "fit", "stretched"]
+__all__ = ["TraceFamily", "fit", "merged", "resumed", "stretched"]
