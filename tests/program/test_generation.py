@@ -113,6 +113,9 @@ def _real(model: Model, prompt: int, tokens: int) -> list[int]:
         ({"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 14}, {"attention": "eager"}),
         ({"model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 30}, {"new_tokens": 40, "steps": 2}),
         ({"tie_word_embeddings": True, "num_key_value_heads": 4}, {"precision": "bf16", "batch": 1}),
+        ({}, {"precision": "amp-bf16", "new_tokens": 11}),
+        ({}, {"new_tokens": 1}),
+        ({}, {"new_tokens": 9}),
     ],
 )
 def test_a_few_steps_tell_all_to_the_byte(tmp_path: Path, settings: dict[str, Any], fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--input", "inputs", multiple=True, metavar="NAME=SHAPE[:DTYPE]", help="Any other input: x=2x3x224x224:float32. Repeatable."),
     _option(_WHAT, "--classes", type=int, metavar="N", help="Number of classes."),
     _option(_WHAT, "--targets", type=int, metavar="N", help="Objects per image in the worst batch."),
-    _option(_WHAT, "--preset", type=click.Choice(tuple(PRESETS)), help="Habits of a trainer; options given here take precedence."),
+    _option(
+        _WHAT,
+        "--preset",
+        type=click.Choice(tuple(PRESETS)),
+        help="Habits of a trainer, or of a library's older version; options given here take precedence.",
+    ),
     _option(
         _WHAT,
         "--workload",

@@ -97,12 +97,7 @@ class _Step:
         sizes = [trace.sizes[slice(*span.blocks)] for span in (early, before, step)]
         if (sizes[1] - sizes[0] != sizes[2] - sizes[1]).any():
             raise NotAffineError("sizes are not affine in the step")
-        calls: dict[int, AffineCall] = {}
-        for offset in range(step.operations[1] - step.operations[0]):
-            call = AffineCall.through([trace.calls.get(span.operations[0] + offset) for span in (early, before, step)])
-            if call is not None:
-                calls[offset] = call
-        return cls(step, sizes[2] - sizes[1], calls)
+        return cls(step, sizes[2] - sizes[1], _grown_calls(trace, (early, before, step)))
 
     def grown(self, trace: Trace, more: int) -> Column:
         """Return the bytes of the step's blocks, so many repetitions later."""
@@ -159,8 +154,10 @@ class _Step:
     def _repeated_calls(self, trace: Trace, more: int) -> dict[int, OperatorCall]:
         begin, end = self.span.operations
         calls = {operation: call for operation, call in trace.calls.items() if operation < end}
+        distinct = {id(call): call for call in self.calls.values()}
         for number in range(1, more + 1):
-            calls.update((begin + number * (end - begin) + offset, call.at(2 + number)) for offset, call in self.calls.items())
+            made = {key: call.at(2 + number) for key, call in distinct.items()}
+            calls.update((begin + number * (end - begin) + offset, made[id(call)]) for offset, call in self.calls.items())
         calls.update((operation + more * (end - begin), call) for operation, call in trace.calls.items() if operation >= end)
         return calls
 
@@ -202,6 +199,19 @@ def _text(trace: Trace, span: _Span) -> tuple[Column, ...]:
         trace.components[blocks], trace.streams[blocks], trace.block_modules[blocks],
         trace.operation_operators[operations], trace.operation_modules[operations], (meant < 0).astype(np.int64),
     )  # fmt: skip
+
+
+def _grown_calls(trace: Trace, spans: tuple[_Span, _Span, _Span]) -> dict[int, AffineCall]:
+    """Fit the calls of three steps; those that are the same, as they are in most layers, are one object."""
+    calls: dict[int, AffineCall] = {}
+    distinct: list[AffineCall] = []
+    for offset in range(spans[0].operations[1] - spans[0].operations[0]):
+        call = AffineCall.through([trace.calls.get(span.operations[0] + offset) for span in spans])
+        if call is not None:
+            calls[offset] = next((known for known in distinct if known == call), call)
+            if calls[offset] is call:
+                distinct.append(call)
+    return calls
 
 
 def _equal(one: tuple[Column, ...], other: tuple[Column, ...]) -> bool:

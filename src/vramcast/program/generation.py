@@ -9,6 +9,8 @@ Not modelled: the end-of-sequence test (a few bytes per sequence and step), samp
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from torch import nn
 
 from vramcast.errors import WorkloadError
 from vramcast.program.key_value_cache import TupleCache, cached_tensors
+from vramcast.program.precision import autocast
 from vramcast.program.probe import Probe
 from vramcast.program.program import Program
 from vramcast.program.staging import stream
@@ -34,14 +37,14 @@ def generate(program: Program, probe: Probe) -> Any:
     if not hasattr(module, "generate"):
         raise WorkloadError(f"new_tokens {workload.new_tokens} and model {program.setting.model.name} exclude each other: it generates no text.")
     batches = stream(program.task, program.setting, probe)
-    progress = _Progress(probe)
+    progress, make = _Progress(probe), _with_tuples if workload.habits.generation == "tuples" else _with_library
     sequences: Any = None
     with progress.following(module):
         for step in range(workload.steps):
             progress.begin(step)
             batch = next(batches)
-            prompt, count = batch.keywords["input_ids"], workload.new_tokens or 1
-            sequences = _with_tuples(module, prompt, count) if workload.habits.generation == "tuples" else _with_library(module, prompt, count)
+            with autocast(workload.precision):
+                sequences = make(module, batch.keywords["input_ids"], workload.new_tokens or 1)
             probe.claim(Component.OUTPUTS, [sequences])
     return sequences
 
@@ -59,9 +62,15 @@ class _Progress:
         self._step, self._is_prefilled = step, False
         self._probe.phase("prefill", step)
 
-    def following(self, module: nn.Module) -> _Hooks:
+    @contextlib.contextmanager
+    def following(self, module: nn.Module) -> Iterator[None]:
         """Follow a module's calls, until the context is left."""
-        return _Hooks(module.register_forward_pre_hook(self._before), module.register_forward_hook(self._after))
+        handles = (module.register_forward_pre_hook(self._before), module.register_forward_hook(self._after))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
     def _before(self, _module: nn.Module, _args: Any) -> None:
         if self._is_prefilled:
@@ -70,20 +79,6 @@ class _Progress:
 
     def _after(self, _module: nn.Module, _args: Any, outputs: Any) -> None:
         self._probe.claim(Component.KV_CACHE, cached_tensors(outputs))
-
-
-class _Hooks:
-    """Hooks that are there for as long as the context is open."""
-
-    def __init__(self, *handles: Any) -> None:
-        self._handles = handles
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *_error: object) -> None:
-        for handle in self._handles:
-            handle.remove()
 
 
 def _with_library(module: Any, prompt: torch.Tensor, count: int) -> torch.Tensor:
