@@ -36,6 +36,7 @@ def folder(tmp_path):
         (BERT, None, "encode", 512, 512, None),
         (LLAMA, "LlamaForCausalLM", "causal-lm", 512, 4096, None),
         (GPT2, "GPT2LMHeadModel", "causal-lm", 256, 256, None),
+        ({**LLAMA, "model_type": "gemma3_text"}, "Gemma3ForCausalLM", "causal-lm", 512, 4096, None),
         ({"model_type": "t5", "num_layers": 1}, "T5ForConditionalGeneration", "seq2seq-lm", 512, None, None),
         (VIT, "ViTForImageClassification", "classify", None, None, (96, 96)),
         ({"model_type": "resnet"}, "ResNetForImageClassification", "classify", None, None, (224, 224)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,9 +146,13 @@ def _model(source: str, name: str, config: Any, module_class: Any) -> Model:
 
 
 def _input(module_class: Any) -> str | None:
-    """Return the one input the model takes; None where it takes several kinds, such as image and text."""
+    """Return the one input the model takes; None where it takes several kinds, such as image and text.
+
+    A text model says so of its family (Gemma3ForCausalLM, 5.23), so what its call takes counts.
+    """
     several = len(getattr(module_class, "input_modalities", ())) > 1 and not isinstance(module_class.input_modalities, str)
-    return None if several else str(module_class.main_input_name)
+    only_text = str(module_class.main_input_name) == "input_ids" and "pixel_values" not in signature(module_class.forward).parameters
+    return None if several and not only_text else str(module_class.main_input_name)
 
 
 def _task(architecture: str, config: Any) -> str:
