@@ -59,7 +59,7 @@ class LanguageModelDevice(CaseSet):
 
     name = "llm-inference-a100-device"
     citation = _CITATION
-    environment = "one constant (CUDA context, kernels, what driver and firmware keep), fitted on one half of the batches"
+    environment = "one constant (CUDA context, kernels, what driver and firmware keep), fitted on one half of the shapes"
 
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
         """Sums over several cards, and readings made when the allocator had given memory back, are not expressed either.
@@ -148,7 +148,8 @@ def _case(row: dict[str, str]) -> Case:
         attention="sdpa" if _settings(row).get("to_bettertransformer") else None,
         steps=1 if _is_of(row, _FRESH) else 2,
     )
+    model = f"transformers:{_MODELS[row['model']]}"
     return Case(
-        id=row["id"], model=f"transformers:{_MODELS[row['model']]}", workload=workload, gpu=_GPU, metric=_METRICS[figure],
-        measured_bytes=int(row["value"]) * MEGABYTE, group=f"batch {row['batch_per_gpu']}",
+        id=row["id"], model=model, workload=workload, gpu=_GPU, metric=_METRICS[figure], measured_bytes=int(row["value"]) * MEGABYTE,
+        group=f"{model} {workload.seq} {workload.new_tokens} batch {workload.batch}",
     )  # fmt: skip
