@@ -56,7 +56,8 @@ def trace_workload(model: Model, workload: Workload, capability: tuple[int, int]
     _check_sizes(model, workload)
     try:
         scaled = None if _is_cheap(model, workload) else _scaled(model, workload, capability, progress)
-        trace = scaled or trace_decoding(model, workload, capability, progress)
+        direct = trace_program if workload.new_tokens is None else trace_decoding
+        trace = scaled or direct(model, workload, capability, progress)
     except ModelError as error:
         if _is_overflow(error.__cause__):
             raise TooLargeError(f"Tracing {model.name} at this size exceeds what can be counted: {error.__cause__}.") from error

@@ -32,7 +32,7 @@ NEAR = 12
 
 
 def trace_decoding(model: Model, workload: Workload, capability: tuple[int, int] | None, progress: Progress) -> Trace:
-    """Return the trace of a program that may generate text; any other program is traced as it is.
+    """Return the trace of a program that generates text.
 
     Raises:
         WorkloadError: more tokens than the model takes, or than can be followed.
@@ -42,10 +42,8 @@ def trace_decoding(model: Model, workload: Workload, capability: tuple[int, int]
     def trace(part: Workload) -> Trace:
         return trace_program(model, part, capability, progress)
 
-    tokens = workload.new_tokens
-    if tokens is None:
-        return trace(workload)
     check_sizes(model, workload)
+    tokens = workload.new_tokens or 1
     whole = workload.with_fields(seq=workload.seq or model.sequence or DEFAULT_SEQUENCE)
     try:
         return merged(_told(trace, whole, _until_full(model, whole)), PHASE)
