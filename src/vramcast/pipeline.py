@@ -11,6 +11,7 @@ from vramcast.allocator.config import AllocatorConfig
 from vramcast.allocator.replay import replay
 from vramcast.answer import Estimate, answer
 from vramcast.closed_form import is_count, trace_parameters
+from vramcast.environment import cublas_workspace_bytes
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.context import context_bytes
 from vramcast.gpu.spec import GpuSpec
@@ -89,7 +90,8 @@ def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload 
         workload, trace = _shown_by(trace), trace.with_caveats(_UNKNOWN_WORKLOAD)
     if not (trace.components == Component.WORKSPACE).any():
         trace = insert_scratch(trace, stack_of(card, workload))
-    config, context = AllocatorConfig.parse(workload.allocator), context_bytes(card)
+    config = AllocatorConfig.parse(workload.allocator)
+    context = context_bytes(card, loads_eagerly=workload.environment.loads_eagerly)
     timeline = replay(trace, config)
     if card is not None and timeline.peak_reserved + context.typical > card.usable_bytes:
         limited = replay(trace, config, limit=max(card.usable_bytes - context.typical, 0), device_memory=card.usable_bytes)
@@ -112,8 +114,12 @@ def _shown_by(trace: Trace) -> Workload:
 def stack_of(card: GpuSpec | None, workload: Workload) -> Stack:
     """Return the card's architecture and the library settings that decide what scratch kernels take."""
     assumed = Stack()
+    environment = workload.environment
     return Stack(
         compute_capability=card.compute_capability or assumed.compute_capability if card else assumed.compute_capability,
         sm_count=card.sm_count or assumed.sm_count if card else assumed.sm_count,
+        torch_version=environment.torch_version,
         cudnn_benchmark=workload.cudnn_benchmark,
+        allow_tf32=environment.cudnn_tf32,
+        cublas_workspace=None if environment.cublas_workspace is None else cublas_workspace_bytes(environment.cublas_workspace),
     )

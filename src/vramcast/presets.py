@@ -106,6 +106,8 @@ def _ultralytics(given: Given) -> Fields:
             "checkpoint_save": "copies",
             "checkpoint_device": "cpu",
         },
+        # `init_seeds(deterministic=True)`, utils/torch_utils.py
+        "environment": {"deterministic": True, "cublas_workspace": ":4096:8"},
         "validation": {"batch": 2 * batch, "precision": precision, "uses_ema": ema == "gpu"},
     }
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
 
@@ -144,6 +145,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Seed of the drawn values."""
     habits: Habits = Habits()
     """Details of the training loop that seldom need to be given by hand."""
+    environment: Environment = Environment()
+    """The software stack."""
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -206,11 +209,12 @@ def make(fields: dict[str, Any]) -> Workload:
     if "preset" in plain:
         from vramcast.presets import preset_fields
 
-        plain = preset_fields(plain["preset"], plain) | plain
+        plain = _over(preset_fields(plain["preset"], {**plain, "environment": None, "habits": None}), plain)
     if type(plain.get("image")) is int:
         plain["image"] = (plain["image"], plain["image"])
     if isinstance(plain.get("inputs"), (list, tuple)):
         plain["inputs"] = [InputSpec.parse(item) if isinstance(item, str) else item for item in plain["inputs"]]
+    plain |= _defaults_of(plain)
     for name, legal in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
         if name in plain and plain[name] not in legal:
             raise UnknownNameError(name, str(plain[name]), legal, hint=f"Legal: {', '.join(legal)}.")
@@ -220,6 +224,27 @@ def make(fields: dict[str, Any]) -> Workload:
         from vramcast.field_errors import refusal
 
         raise refusal(error, plain, Workload) from None
+
+
+def _over(beneath: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return a preset's fields with the given ones on top; of fields with parts, part by part."""
+    parts = {name: {**beneath[name], **value} for name, value in given.items() if isinstance(value, dict) and isinstance(beneath.get(name), dict)}
+    return beneath | given | parts
+
+
+def _defaults_of(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return what an older torch does where nothing else is said."""
+    environment = plain.get("environment")
+    try:
+        known = environment if isinstance(environment, Environment) else msgspec.convert(environment or {}, Environment)
+    except msgspec.ValidationError:  # refused with the other fields, where the message can name the field
+        return {}
+    fields: dict[str, Any] = {}
+    if plain.get("mode") == "train" and not known.default_set_to_none and "set_to_none" not in plain:
+        fields["set_to_none"] = False
+    if plain.get("mode") == "train" and not known.default_is_foreach and "optimizer_loop" not in plain:
+        fields["optimizer_loop"] = "for-loop"
+    return fields
 
 
 def _check_values(workload: Workload) -> None:

@@ -35,7 +35,7 @@ def trace_program(model: Model, workload: Workload, capability: tuple[int, int] 
     with dynamo_postponed():
         progress(f"building {model.name}")
         module = build_on_meta(model, workload.classes)
-        tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed)
+        tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed, workload.environment.torch_version)
         with tracer, blamed(model, module, workload, tracer):
             program = prepare(module, model, workload, tracer)
             progress(f"tracing {model.name}")

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from vramcast.cli.sections import SectionedOption
+from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.presets import PRESETS, applied
 from vramcast.workload import OPTIMIZERS, PRECISIONS, Habits, Workload, make
@@ -41,7 +42,8 @@ def _switch(section: str, name: str, text: str) -> Callable[[Command], Command]:
     return _option(section, f"--{name}/--no-{name}", default=None, help=text)
 
 
-_WHAT, _NUMBERS, _LOOP, _RUN, _FURTHER = "What is run", "Numbers", "Optimizer and training loop", "Whole run", "Further"
+_WHAT, _NUMBERS, _LOOP, _RUN = "What is run", "Numbers", "Optimizer and training loop", "Whole run"
+_STACK, _FURTHER = "Software stack", "Further"
 
 _HABITS = Habits.__struct_fields__
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -98,11 +100,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _switch(_RUN, "val-ema", "Validate the averaged copy."),
     _option(_FURTHER, "--allocator", metavar="OPTIONS", help="As in PYTORCH_CUDA_ALLOC_CONF: expandable_segments:True."),
     _option(_FURTHER, "--habit", "habits", multiple=True, metavar="NAME=VALUE", help=f"Detail of the loop: {', '.join(_HABITS)}. Repeatable."),
+    _option(_STACK, "--torch", metavar="VERSION", help="Version of torch on the GPU machine, such as 2.1; older ones allocate otherwise."),
+    _option(_STACK, "--module-loading", type=click.Choice(["lazy", "eager"]), help="CUDA_MODULE_LOADING; eager contexts are a gigabyte larger."),
+    _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN."),
+    _option(_STACK, "--cublas-workspace", metavar="CONFIG", help="CUBLAS_WORKSPACE_CONFIG, such as :4096:8."),
+    _switch(_STACK, "cudnn-tf32", "torch.backends.cudnn.allow_tf32 (on by default)."),
     _option(_FURTHER, "--seed", type=int, metavar="N", help="Seed of the drawn values."),
 )
 
 _VALIDATION = {"val_batch": "batch", "val_precision": "precision", "val_image": "image", "val_ema": "uses_ema"}
-_PARTS = ("validation", "habits")
+_ENVIRONMENT = Environment.__struct_fields__
+_PARTS = ("validation", "habits", "environment")
 """Fields that have fields of their own, which can be given one by one."""
 _NAMED_ALIKE = set(Workload.__struct_fields__) - {"ema", *_PARTS}
 
@@ -145,6 +153,7 @@ def fields_from(options: Options) -> dict[str, Any]:
         "ema": _ema(options["ema"], options["ema_device"]),
         "validation": {field: options[name] for name, field in _VALIDATION.items() if options[name] is not None},
         "habits": dict(_habit(text) for text in options["habits"]),
+        "environment": {field: options[field] for field in _ENVIRONMENT if options[field] is not None},
     }
     return fields | {name: value for name, value in parts.items() if value}
 

@@ -11,15 +11,13 @@ from __future__ import annotations
 
 import json
 import re
-from importlib import resources
 from typing import Any
 
 from vramcast.validation.case import Case, CaseSet, Metric, Unexpressed
-from vramcast.validation.table import rows
+from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
 FILE = "llm_infer_a100.csv"
-MEGABYTE = 10**6
 _GPU = "A100 80GB"
 _CITATION = "huggingface/optimum-benchmark (Apache-2.0), examples/running-llamas and others; each row names commit and file"
 _MODELS = {
@@ -30,8 +28,8 @@ _MODELS = {
 }
 _SMALLEST = 13 * 10**9
 """Bytes below which a reading is of something else: the fp16 weights of the smallest of these models."""
-_UNKNOWN = 10**9
-"""What a run without a reading of reserved memory may have reserved, in MB."""
+_UNKNOWN = 10**15
+"""What a run without a reading of reserved memory may have reserved."""
 _FRESH = ("@f75d9f93", "@9a0db86b")
 """Commits whose benchmark empties the cache and watches the first call."""
 _LOADED_TWICE = ("@6a25a6db", "@71a60178")
@@ -50,7 +48,7 @@ class LanguageModelInference(CaseSet):
     environment = ""
 
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
-        """Quantised weights, flash-attn and runs that cached memory while loading are not expressed. `folder` is not needed."""
+        """Quantised weights, flash-attn and runs that cached memory while loading are not expressed."""
         return _read(folder, {"allocated", "reserved"})
 
 
@@ -62,18 +60,15 @@ class LanguageModelDevice(CaseSet):
     environment = "one constant (CUDA context, kernels, what driver and firmware keep), fitted on one half of the shapes"
 
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
-        """Sums over several cards, and readings made when the allocator had given memory back, are not expressed either.
-
-        `folder` is not needed.
-        """
+        """Sums over several cards, and readings made when the allocator had given memory back, are not expressed either."""
         return _read(folder, {"device"})
 
 
 def _read(folder: str | None, metrics: set[str]) -> tuple[list[Case], list[Unexpressed]]:
     cases: list[Case] = []
     unexpressed: list[Unexpressed] = []
-    table = rows(str(resources.files("vramcast.validation").joinpath("measured")), FILE)
-    reserved = {_run(row): int(row["value"]) for row in table if _reading(row)[1] == "max_memory_reserved"}
+    table = rows(folder, FILE)
+    reserved = {_run(row): measured_bytes(row) for row in table if _reading(row)[1] == "max_memory_reserved"}
     for row in table:
         if _METRICS[_reading(row)[1]] not in metrics:
             continue
@@ -116,9 +111,9 @@ def _reason_against_device(row: dict[str, str], figure: str, reserved: int) -> s
         return "a sum over several cards"
     if figure == "peak_memory" and _is_of(row, ("@f75d9f93",)):
         return "the same reading as max_memory_used"
-    if int(row["value"]) * MEGABYTE < _SMALLEST:
+    if measured_bytes(row) < _SMALLEST:
         return "less than the weights"
-    if _is_of(row, _FRESH) and int(row["value"]) < (reserved or _UNKNOWN):
+    if _is_of(row, _FRESH) and measured_bytes(row) < (reserved or _UNKNOWN):
         return "read when the allocator had given memory back, or may have"
     return ""
 
@@ -147,9 +142,10 @@ def _case(row: dict[str, str]) -> Case:
         new_tokens=tokens[1] if call == "generate" else None,
         attention="sdpa" if _settings(row).get("to_bettertransformer") else None,
         steps=1 if _is_of(row, _FRESH) else 2,
+        environment={"torch": row["torch_version"]},
     )
     model = f"transformers:{_MODELS[row['model']]}"
     return Case(
-        id=row["id"], model=model, workload=workload, gpu=_GPU, metric=_METRICS[figure], measured_bytes=int(row["value"]) * MEGABYTE,
-        group=f"{model} {workload.seq} {workload.new_tokens} batch {workload.batch}",
+        id=row["id"], model=model, workload=workload, gpu=_GPU, metric=_METRICS[figure], measured_bytes=measured_bytes(row),
+        group=f"{model} {workload.seq} {workload.new_tokens} batch {workload.batch}", environment=environment_of(row),
     )  # fmt: skip
