@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -87,7 +88,7 @@ def _serve(trace: Trace, allocator: Allocator[BlockT]) -> tuple[Column, Column, 
     requested, streams = trace.sizes.tolist(), trace.streams.tolist()
     allocate, free = allocator.allocate, allocator.free
     sizes, addresses = [0] * len(requested), [-1] * len(requested)
-    served: dict[int, BlockT] = {}
+    served: list[Any] = [None] * len(requested)  # BlockT, from its allocation on
     out_of_memory = None
     for event, (kind, index) in enumerate(zip(trace.kinds.tolist(), trace.blocks.tolist())):
         if kind == allocate_kind:
@@ -96,7 +97,9 @@ def _serve(trace: Trace, allocator: Allocator[BlockT]) -> tuple[Column, Column, 
                 out_of_memory = OutOfMemory(event, requested[index], allocator.reserved)
                 break
             # Noted now: the block's size changes when it is joined with others later.
-            served[index], sizes[index], addresses[index] = block, block.size, block.address
+            served[index] = block
+            sizes[index] = block.size
+            addresses[index] = block.address
         elif kind == free_kind:
             free(served[index])
         else:
