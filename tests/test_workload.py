@@ -21,6 +21,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "image": st.one_of(counts, sizes),
     "image_range": sizes.map(lambda pair: tuple(sorted(pair))),
     "seq": counts,
+    "attention": st.sampled_from(["auto", "eager", "sdpa"]),
     "precision": st.sampled_from(PRECISIONS),
     "optimizer": st.sampled_from(OPTIMIZERS),
     "weight_decay": st.floats(0, 1),
