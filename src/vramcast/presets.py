@@ -160,6 +160,9 @@ def _torchvision(batch: int, validation_batch: int | None) -> Callable[[Given], 
     return fields
 
 
+_TRANSFORMERS_4_35: Fields = {"attention": "eager", "habits": {"generation": "tuples", "logits": "fp32", "rotary": "tables"}}
+
+
 def _without_autocast(given: Given) -> str:
     precision = str(given.get("precision", "fp32"))
     return "fp32" if precision.startswith("amp-") else precision
@@ -204,6 +207,15 @@ PRESETS: dict[str, Preset] = {
         inference={},
         source="pytorch/vision, references/detection/train.py and engine.py, 2022 and later",
         left_out=("Images of a batch differ in size and are padded to the largest; one size is modelled.",),
+    ),
+    "transformers-4.35": Preset(
+        training=lambda _given: dict(_TRANSFORMERS_4_35),
+        inference=_TRANSFORMERS_4_35,
+        source="transformers 4.35.2: models/llama/modeling_llama.py, generation/utils.py; attention 'sdpa' came with 4.36",
+        left_out=(
+            "Cosines and sines are looked up once per layer there; the installed version computes them once per call.",
+            "Masks are built as the installed version builds them.",
+        ),
     ),
 }
 """Every preset by its name."""

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from vramcast.backends.decoding import trace_decoding
 from vramcast.backends.eager import trace_program
 from vramcast.backends.lower_bound import LARGEST_BLOCK, TooLargeError, input_bytes
 from vramcast.errors import ModelError
@@ -55,7 +56,8 @@ def trace_workload(model: Model, workload: Workload, capability: tuple[int, int]
     _check_sizes(model, workload)
     try:
         scaled = None if _is_cheap(model, workload) else _scaled(model, workload, capability, progress)
-        trace = scaled or trace_program(model, workload, capability, progress)
+        direct = trace_program if workload.new_tokens is None else trace_decoding
+        trace = scaled or direct(model, workload, capability, progress)
     except ModelError as error:
         if _is_overflow(error.__cause__):
             raise TooLargeError(f"Tracing {model.name} at this size exceeds what can be counted: {error.__cause__}.") from error
