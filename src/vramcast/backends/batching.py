@@ -27,6 +27,8 @@ Progress = Callable[[str], None]
 
 LARGEST_DIRECT = 32
 """Images of a batch up to which a detector is traced as it is."""
+LARGEST_DIRECT_TORCHVISION = 8
+"""The same of torchvision's detectors, which have an anchor per 4 pixels and hold what they compute on all of them."""
 LARGEST_DIRECT_PAIRS = 2 * 10**8
 """Pixels x objects of a batch up to which it is: an assigner compares each object with each anchor, one per 48 pixels, in
 16 bytes; beyond 2**27 bytes values are no longer followed (`tracing/values.py`)."""
@@ -86,8 +88,9 @@ def _is_cheap(model: Model, workload: Workload) -> bool:
         return True
     setting = setting_of(model, workload)
     largest = max(workload.batch, workload.validation.batch if workload.validation else 0)
+    most = LARGEST_DIRECT_TORCHVISION if model.source == "torchvision" else LARGEST_DIRECT
     return largest <= 2 * SMALLEST or (
-        workload.batch <= LARGEST_DIRECT and workload.batch * max(setting.targets, 1) * math.prod(setting.image) <= LARGEST_DIRECT_PAIRS
+        workload.batch <= most and workload.batch * max(setting.targets, 1) * math.prod(setting.image) <= LARGEST_DIRECT_PAIRS
     )
 
 
