@@ -84,6 +84,12 @@ def test_without_tensor_cores_winograd_serves_3x3_kernels() -> None:
     assert RULE.forward(convolution(X, W), off) == RULE.forward(convolution(X, W), VOLTA)
 
 
+def test_narrow_groups_need_nothing() -> None:
+    narrow, wide = (convolution(X, tensor(64, channels, 3, 3), groups=64 // channels) for channels in (16, 32))
+    assert peak(RULE.forward(narrow, FORWARD)) == 0
+    assert peak(RULE.forward(wide, FORWARD)) == 2 * X_BYTES
+
+
 def test_depthwise_kernels_need_nothing() -> None:
     assert peak(RULE.forward(convolution(X, tensor(64, 1, 3, 3), groups=64), FORWARD)) == 0
 
