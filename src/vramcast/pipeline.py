@@ -93,9 +93,10 @@ def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload 
         trace = insert_scratch(trace, stack_of(card, workload))
     config = AllocatorConfig.parse(workload.allocator)
     context = context_bytes(card, loads_eagerly=workload.environment.loads_eagerly)
-    timeline = replay(trace, config)
+    crowded = card.usable_bytes // 2 if card else None
+    timeline = replay(trace, config, crowded=crowded)
     if card is not None and timeline.peak_reserved + context.typical > card.usable_bytes:
-        limited = replay(trace, config, limit=max(card.usable_bytes - context.typical, 0), device_memory=card.usable_bytes)
+        limited = replay(trace, config, max(card.usable_bytes - context.typical, 0), card.usable_bytes, crowded)
         if limited.out_of_memory is not None:
             return answer(trace, timeline, workload, card, context, limited.out_of_memory)
         timeline = limited

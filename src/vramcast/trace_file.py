@@ -210,7 +210,7 @@ def _check_trace(trace: Trace) -> None:
         lengths = {name: len(getattr(trace, name)) for name in table}
         if len(set(lengths.values())) > 1:
             raise InvalidFileError(f"its columns differ in length: {lengths}.")
-    emptying = trace.kinds == Event.EMPTY_CACHE
+    emptying = trace.empties_cache
     _require(bool(np.all(trace.blocks[emptying] == -1)) and _below(trace.blocks[~emptying], len(trace.sizes)), "blocks")
     _require(_below(trace.kinds, len(Event)), "kinds")
     _require(_below(trace.components, len(Component)), "components")

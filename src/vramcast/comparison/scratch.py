@@ -41,7 +41,7 @@ def with_measured_scratch(forecast: Trace, measured: Trace, aligned: Alignment, 
     added = np.setdiff1d(scratch, aligned.measured)
     ends = measured.freed_at[added]
     new, is_freed = len(bare.sizes) + np.arange(len(added)), ends < len(measured)
-    emptied = np.flatnonzero(measured.kinds == Event.EMPTY_CACHE)
+    emptied = np.flatnonzero(measured.empties_cache)
     insertion = _Insertion(
         moments=np.concatenate([measured.allocated_at[added], ends[is_freed], emptied]),
         kinds=np.repeat([int(Event.ALLOCATE), int(Event.FREE), int(Event.EMPTY_CACHE)], [len(added), int(is_freed.sum()), len(emptied)]),

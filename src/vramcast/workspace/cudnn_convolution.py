@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from vramcast.trace import OperatorCall, TensorSpec
+from vramcast.trace import Component, OperatorCall, TensorSpec
 from vramcast.workspace import convolution_engines as engines
 from vramcast.workspace.convolution_shape import Convolution, Direction, of_backward, of_forward, wants_channels_last
 from vramcast.workspace.cudnn_parameters import ConvolutionParameters, default_parameters
@@ -92,7 +92,7 @@ class ConvolutionRule:
 def _settled(spec: TensorSpec, channels_last: bool, copy: Scratch) -> tuple[Scratch, ...]:
     """Return the copy of a tensor that is not in the layout settled on."""
     is_settled = is_channels_last(spec) if channels_last else is_contiguous(spec)
-    return () if is_settled else (replace(copy, size=dense_bytes(spec)),)
+    return () if is_settled else (replace(copy, size=dense_bytes(spec), component=Component.TEMPORARIES),)
 
 
 def _output_mask(call: OperatorCall) -> tuple[bool, bool]:
