@@ -101,7 +101,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     inputs: tuple[InputSpec, ...] = ()
     """Inputs of any other kind, by name; they take the place of the model's own."""
     precision: Precision = "fp32"
-    """`fp32` and `tf32` differ in the kernels' scratch only; `amp-…` is autocast; `fp16` and `bf16` convert the module."""
+    """`fp32` is what torch does by default: TF32 in cuDNN's convolutions as `environment.cudnn_tf32` says, none in matrix products
+    (`torch.backends.cuda.matmul.allow_tf32`); `tf32` allows both. `amp-…` is autocast; `fp16` and `bf16` convert the module."""
     optimizer: Optimizer = "adamw"
     optimizer_loop: OptimizerLoop = "default"
     """`default` is what torch does on CUDA: `foreach` where there is one."""
@@ -282,6 +283,8 @@ def _check_combinations(workload: Workload) -> None:
         raise WorkloadError(f"mode 'train' and new_tokens {workload.new_tokens} exclude each other: text is generated in mode 'infer'.")
     _check_optimizer(workload)
     _check_inputs(workload)
+    if workload.precision == "tf32" and not workload.environment.cudnn_tf32:
+        raise WorkloadError("precision 'tf32' and environment.cudnn_tf32 false exclude each other: tf32 allows it in convolutions too; take 'fp32'.")
     if workload.validation is not None and workload.validation.uses_ema and workload.ema != "gpu":
         raise WorkloadError(f"validation uses_ema and ema {workload.ema!r} exclude each other: a copy to be validated lies on the GPU.")
 

@@ -58,8 +58,8 @@ def test_a_value_of_another_form_is_refused_with_the_option_and_what_is_legal(re
         (["--train", "--val-batch", "0"], "validation batch is 0; it must be at least 1 and at most 1,000,000,000,000."),
         (
             ["--train", "--habit", "epohc=loop"],
-            "no habit is called 'epohc'. Closest: epoch. Legal: conversion, parameter_groups, epoch, half_validation_inputs, kept_outputs, "
-            "checkpoint_save, checkpoint_device, generation, logits, rotary.",
+            "no habit is called 'epohc'. Closest: epoch. Legal: conversion, parameter_groups, epoch, half_validation_inputs, "
+            "validation_pad, kept_outputs, empties_cache, checkpoint_save, checkpoint_device, generation, logits, rotary.",
         ),
     ],
 )

@@ -86,7 +86,7 @@ def _examine(case_set: CaseSet, measured: str | None, sample: int | None, proces
     chosen = sampled(cases, sample or len(cases))
     with counted(case_set.name) as progress:
         outcomes = forecast_all(case_set, chosen, results, processes, progress)
-    return Examined(case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed))
+    return Examined(case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed), laws=case_set.laws(measured))
 
 
 def _command(sets: Sequence[str], sample: int | None) -> str:

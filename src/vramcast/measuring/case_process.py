@@ -26,18 +26,16 @@ def run_case(request: CaseRequest, wait: Callable[[], None], make_meters: Callab
     """Measure one case and write its file; `wait` returns when the card is free.
 
     Raises:
-        VramcastError: the request is wrong, or the model cannot be built.
+        VramcastError: the request is wrong, the model cannot be built, or another torch is asked for than runs here.
     """
     from vramcast.measuring.cuda_meters import CudaMeters
     from vramcast.measuring.measure import Asked, build, measure
-    from vramcast.measuring.switches import wanted
+    from vramcast.measuring.torch_present import require_torch
 
+    require_torch(request.workload)
     model = registry.find(request.model)
     module = build(model, request.workload)
-    asked = Asked(
-        id=request.id, model=f"{model.source}:{model.name}", workload=request.workload, switches=wanted(request.workload, request.cudnn_tf32),
-        stacks=request.stacks,
-    )  # fmt: skip
+    asked = Asked(id=request.id, model=f"{model.source}:{model.name}", workload=request.workload, stacks=request.stacks)
     wait()
     meters: Meters = (make_meters or CudaMeters)()
     save_measurement(measure(asked, model, module, meters), request.output)
