@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import msgspec
-
-from vramcast.errors import VramcastError
 from vramcast.measurement_file import save_measurement
-from vramcast.measuring.request import READY, CaseRequest
+from vramcast.measuring.request import CaseRequest
+from vramcast.measuring.waiting import answer
 from vramcast.sources import registry
 
 if TYPE_CHECKING:
@@ -43,18 +40,7 @@ def run_case(request: CaseRequest, wait: Callable[[], None], make_meters: Callab
 
 def main(arguments: list[str], lines_in: TextIO, lines_out: TextIO, make_meters: Callable[[], Meters] | None = None) -> int:
     """Run the case of a request's file; return the exit code of `vramcast.errors`."""
-    request = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=CaseRequest)
-
-    def wait() -> None:
-        print(READY, file=lines_out, flush=True)
-        lines_in.readline()
-
-    try:
-        run_case(request, wait, make_meters)
-    except VramcastError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return answer(arguments[0], CaseRequest, run_case, lines_in, lines_out, make_meters)
 
 
 if __name__ == "__main__":
