@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from vramcast.gpu.spec import GpuSpec
     from vramcast.pipeline import estimate, forecast
     from vramcast.snapshot import load_snapshot
+    from vramcast.solvers.fit import fit
+    from vramcast.solvers.limits import Fit
     from vramcast.timeline import Timeline
     from vramcast.trace import Component, Trace
     from vramcast.trace_file import load_trace, save_trace
@@ -38,6 +40,8 @@ _HOMES = {
     "gpu.spec": ("GpuSpec",),
     "pipeline": ("estimate", "forecast"),
     "snapshot": ("load_snapshot",),
+    "solvers.fit": ("fit",),
+    "solvers.limits": ("Fit",),
     "timeline": ("Timeline",),
     "trace": ("Component", "Trace"),
     "trace_file": ("load_trace", "save_trace"),
@@ -51,6 +55,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "Component",
     "Estimate",
+    "Fit",
     "ForecastError",
     "GpuSpec",
     "ModelError",
@@ -64,6 +69,7 @@ __all__ = [
     "WorkloadError",
     "__version__",
     "estimate",
+    "fit",
     "forecast",
     "load_snapshot",
     "load_trace",

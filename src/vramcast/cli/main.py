@@ -13,6 +13,7 @@ from click.shell_completion import shell_complete
 
 from vramcast.cli.completion import COMPLETE_VARIABLE, completion
 from vramcast.cli.estimate import estimate
+from vramcast.cli.fit import fit
 from vramcast.cli.gpus import gpus
 from vramcast.cli.models import models
 from vramcast.cli.output import reader_may_leave
@@ -44,7 +45,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, models, gpus, rules, validate, completion):
+for command in (estimate, fit, models, gpus, rules, validate, completion):
     commands.add_command(command)
 
 
