@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vramcast.gpu.spec import GpuSpec
     from vramcast.pipeline import estimate, forecast
     from vramcast.snapshot import load_snapshot
+    from vramcast.solvers.cards import CardVerdict, gpus_for
     from vramcast.solvers.fit import fit
     from vramcast.solvers.limits import Fit
     from vramcast.timeline import Timeline
@@ -40,6 +41,7 @@ _HOMES = {
     "gpu.spec": ("GpuSpec",),
     "pipeline": ("estimate", "forecast"),
     "snapshot": ("load_snapshot",),
+    "solvers.cards": ("CardVerdict", "gpus_for"),
     "solvers.fit": ("fit",),
     "solvers.limits": ("Fit",),
     "timeline": ("Timeline",),
@@ -53,6 +55,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CardVerdict",
     "Component",
     "Estimate",
     "Fit",
@@ -71,6 +74,7 @@ __all__ = [
     "estimate",
     "fit",
     "forecast",
+    "gpus_for",
     "load_snapshot",
     "load_trace",
     "save_trace",

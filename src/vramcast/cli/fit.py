@@ -38,7 +38,7 @@ _HEADER = ("", "allocated", "reserved", "process", "range", "headroom")
 @click.option("--vary", cls=SectionedOption, section="Card and answer", type=click.Choice(["batch", "image", "seq"]), default="batch",
               show_default=True, help="What is made as large as possible.")  # fmt: skip
 @click.option("--step", cls=SectionedOption, section="Card and answer", type=int, metavar="N",
-              help="Sides of images are multiples of it (default: the model's stride, 32 where it has none), or lengths of sequences (1).")  # fmt: skip
+              help="Sides of images are multiples of it (default: the model's stride, else 32), or lengths of sequences (1).")  # fmt: skip
 @click.option("--at-most", cls=SectionedOption, section="Card and answer", type=int, metavar="N",
               help="The largest value to try, such as the number of samples in the data set.")  # fmt: skip
 @click.option("--format", "form", cls=SectionedOption, section="Card and answer", type=click.Choice(["terminal", "json"]), default="terminal",
