@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vramcast.solvers.cards import CardVerdict, gpus_for
     from vramcast.solvers.fit import fit
     from vramcast.solvers.limits import Fit
+    from vramcast.solvers.sweep.run import sweep
     from vramcast.timeline import Timeline
     from vramcast.trace import Component, Trace
     from vramcast.trace_file import load_trace, save_trace
@@ -44,6 +45,7 @@ _HOMES = {
     "solvers.cards": ("CardVerdict", "gpus_for"),
     "solvers.fit": ("fit",),
     "solvers.limits": ("Fit",),
+    "solvers.sweep.run": ("sweep",),
     "timeline": ("Timeline",),
     "trace": ("Component", "Trace"),
     "trace_file": ("load_trace", "save_trace"),
@@ -78,6 +80,7 @@ __all__ = [
     "load_snapshot",
     "load_trace",
     "save_trace",
+    "sweep",
     "trace",
 ]
 

@@ -18,6 +18,7 @@ from vramcast.cli.gpus import gpus
 from vramcast.cli.models import models
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.rules import rules
+from vramcast.cli.sweep import sweep
 from vramcast.cli.validate import validate
 from vramcast.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, EXIT_INTERRUPTED, EXIT_NO_FORECAST, EXIT_USAGE, VramcastError, closest_names
 from vramcast.version import __version__
@@ -45,7 +46,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, fit, models, gpus, rules, validate, completion):
+for command in (estimate, fit, sweep, models, gpus, rules, validate, completion):
     commands.add_command(command)
 
 

@@ -110,7 +110,8 @@ def _table(terms: Sequence[dict[Exponents, int]], variables: int) -> tuple[Colum
 
 def _monomials(points: Column, exponents: Column) -> Column:
     """Return points x monomials."""
-    return np.prod(points[:, None, :] ** exponents[None, :, :], axis=2, dtype=np.int64)
+    monomials: Column = np.prod(points[:, None, :] ** exponents[None, :, :], axis=2, dtype=np.int64)
+    return monomials
 
 
 def _solve(monomials: Column, values: Column) -> tuple[NDArray[np.bool_], NDArray[np.object_], int] | None:

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from vramcast.answer import Estimate
-from vramcast.errors import ForecastError, WorkloadError
+from vramcast.errors import WorkloadError
 from vramcast.family import TraceFamily, build
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import requested_bytes
 from vramcast.pipeline import Progress
+from vramcast.solvers.ladder import NEIGHBOURS, Ladder
 from vramcast.solvers.limits import Fit, Varied, figures, may_fit, surely_fits
 from vramcast.solvers.points import BATCH, IMAGE, SEQUENCE, Points, find_model, workload_at
-from vramcast.solvers.search import largest
 from vramcast.version import __version__
 from vramcast.workload import Workload
 
@@ -37,10 +36,6 @@ LARGEST_BATCH = 2**20
 LARGEST_SIDE = 2**15
 LARGEST_SEQUENCE = 2**20
 """Where searches end."""
-_NEIGHBOURS = 4
-"""Values above a border that are tried: segments are rounded and blocks split, so more may need less."""
-_SCANNED = 48
-"""Batches between one that surely fits and the largest expected to that are tried one by one."""
 _PROBES = (4, 64, 1024, 2**14, LARGEST_BATCH)
 """Batches at which growth is looked for; the weights' own steps may set the peak of small ones."""
 
@@ -68,87 +63,13 @@ def fit(
 _AXES = {"batch": BATCH, "image": IMAGE, "seq": SEQUENCE}
 
 
-@dataclass(slots=True)
-class _Ladder:
-    """Forecasts by rung: rung n is the n-th value of what is varied."""
-
-    points: Points
-    unit: int
-    most: int
-    """Rungs."""
-    guess: int
-    start: int = 1
-    """The lowest rung at which the program runs."""
-    failures: dict[int, str] = field(default_factory=dict)
-    """Rungs above it at which it does not, and why."""
-
-    def value(self, rung: int) -> int:
-        return rung * self.unit
-
-    def estimate(self, rung: int) -> Estimate:
-        value, axes = self.value(rung), self.points.axes
-        return self.points.estimate((value,) if axes == BATCH else (self.points.workload.batch, *(value for _ in axes[1:])))
-
-    def estimate_or_none(self, rung: int) -> Estimate | None:
-        """Return the forecast; None below the first rung, and where the program does not run: its sizes may be too many to be traced."""
-        if rung < self.start:
-            return None
-        try:
-            return self.estimate(rung)
-        except ForecastError as error:
-            self.failures[self.value(rung)] = str(error)
-            return None
-
-    def find_start(self) -> None:
-        """Climb to the lowest rung that runs: batch norm needs more than one value, an image some pixels.
-
-        Raises:
-            ForecastError: none of the first ones does.
-        """
-        while True:
-            try:
-                self.estimate(self.start)
-                return
-            except ForecastError:
-                if self.start >= min(_TRIED, self.most):
-                    raise
-                self.start += 1
-
-    def largest(self, holds: Callable[[Estimate], bool], guess: int) -> int:
-        return largest(self._at(holds), guess, self.most, _NEIGHBOURS)
-
-    def largest_below(self, ceiling: int, holds: Callable[[Estimate], bool]) -> int:
-        """Return the largest rung up to a ceiling that holds; where forecasts cost little, the rungs beneath it are tried one by one."""
-        found = largest(self._at(holds), ceiling or self.start, ceiling or self.most, _NEIGHBOURS)
-        if self.points.family is None:
-            return found
-        return next((rung for rung in range(min(ceiling, found + _SCANNED), found, -1) if self._at(holds)(rung)), found)
-
-    def _at(self, holds: Callable[[Estimate], bool]) -> Callable[[int], bool]:
-        def holds_at(rung: int) -> bool:
-            estimate = self.estimate_or_none(rung)
-            return estimate is not None and holds(estimate)
-
-        return holds_at
-
-    def exceptions(self, holds: Callable[[Estimate], bool], found: int) -> list[int]:
-        """Return the values near below a rung found at which it does not hold, of those looked at."""
-        known = self.points.known()
-        below = (rung for rung in range(max(found - _SCANNED, self.start), found) if self.value(rung) in known)
-        return [self.value(rung) for rung in below if not self._at(holds)(rung)]
-
-
-_TRIED = 4
-"""Rungs from the bottom that are tried."""
-
-
-def _batches(points: Points, _step: int | None, at_most: int | None) -> _Ladder:
+def _batches(points: Points, _step: int | None, at_most: int | None) -> Ladder:
     """Return the ladder of batches, over a family up to some batches beyond what seems to fit."""
     most = min(at_most or LARGEST_BATCH, LARGEST_BATCH)
     guess = min(_guessed_batch(points, most), most)
     if guess > _PROBES[0]:
-        points.family = _family_around(points, guess, min(most, guess + guess // 16 + 2 * _NEIGHBOURS))
-    return _Ladder(points, 1, most, guess)
+        points.family = _family_around(points, guess, min(most, guess + guess // 16 + 2 * NEIGHBOURS))
+    return Ladder(points, 1, most, guess)
 
 
 def _family_around(points: Points, guess: int, end: int) -> TraceFamily:
@@ -187,22 +108,22 @@ def _peak(points: Points, batch: int) -> int:
     return int(requested_bytes(points.trace((batch,))).max(initial=0))
 
 
-def _images(points: Points, step: int | None, at_most: int | None) -> _Ladder:
+def _images(points: Points, step: int | None, at_most: int | None) -> Ladder:
     stride = points.model.stride
     unit = step or (stride if stride > 1 else DEFAULT_STEP)
     own = max(points.workload.image or points.model.image or (unit, unit))
-    ladder = _Ladder(points, unit, max(1, min(at_most or LARGEST_SIDE, LARGEST_SIDE) // unit), max(1, own // unit))
+    ladder = Ladder(points, unit, max(1, min(at_most or LARGEST_SIDE, LARGEST_SIDE) // unit), max(1, own // unit))
     return replace(ladder, guess=_guessed_rung(ladder, power=2))
 
 
-def _sequences(points: Points, step: int | None, at_most: int | None) -> _Ladder:
+def _sequences(points: Points, step: int | None, at_most: int | None) -> Ladder:
     unit, longest = step or 1, points.model.max_sequence or LARGEST_SEQUENCE
     own = points.workload.seq or points.model.sequence or 512
-    ladder = _Ladder(points, unit, max(1, min(at_most or longest, longest) // unit), max(1, own // unit))
+    ladder = Ladder(points, unit, max(1, min(at_most or longest, longest) // unit), max(1, own // unit))
     return replace(ladder, guess=_guessed_rung(ladder, power=1))
 
 
-def _guessed_rung(ladder: _Ladder, power: int) -> int:
+def _guessed_rung(ladder: Ladder, power: int) -> int:
     """Return about which rung fits: bytes taken to follow a power of the size, from the last two rungs looked at."""
     usable = ladder.points.card.usable_bytes if ladder.points.card else 0
     before, rung = ladder.guess, max(1, min(2 * ladder.guess, ladder.most))
@@ -222,7 +143,7 @@ _GUESSES = 3
 """Rungs looked at in search of a guess, after the first two."""
 
 
-_LADDERS: dict[Varied, Callable[[Points, int | None, int | None], _Ladder]] = {"batch": _batches, "image": _images, "seq": _sequences}
+_LADDERS: dict[Varied, Callable[[Points, int | None, int | None], Ladder]] = {"batch": _batches, "image": _images, "seq": _sequences}
 
 
 def _check(model: Model, workload: Workload, vary: Varied, step: int | None, at_most: int | None) -> None:
@@ -247,17 +168,17 @@ def _check(model: Model, workload: Workload, vary: Varied, step: int | None, at_
         raise WorkloadError(f"vary 'seq' and model {name} exclude each other: it takes images; vary image or batch.")
 
 
-def _answer(ladder: _Ladder, vary: Varied) -> Fit:
+def _answer(ladder: Ladder, vary: Varied) -> Fit:
     ladder.find_start()
     expected = ladder.largest(lambda estimate: bool(estimate.fits), max(ladder.guess, ladder.start))
     surely, may = ladder.largest_below(expected, surely_fits) if expected else 0, ladder.largest(may_fit, expected or ladder.start)
     rungs = {"surely": surely, "expected": expected, "may": may, "beyond": may + 1 if may < ladder.most else 0, "smallest": ladder.start}
     estimates = {name: ladder.estimate_or_none(rung) for name, rung in rungs.items()}
-    shown = {name: None if made is None else figures(ladder.value(rungs[name]), made) for name, made in estimates.items()}
+    shown: dict[str, Any] = {name: None if made is None else figures(ladder.value(rungs[name]), made) for name, made in estimates.items()}
     shortest = ladder.estimate(ladder.start)
     estimate, at_limit = estimates["surely"] or shortest, estimates["expected"] or shortest
     family = ladder.points.family
-    values = {vary: ladder.value(surely) if surely else None, f"{vary}_may": ladder.value(may) if may else None}
+    values: dict[str, Any] = {vary: ladder.value(surely) if surely else None, f"{vary}_may": ladder.value(may) if may else None}
     gaps = ladder.exceptions(surely_fits, surely)
     exceptions = [f"not everything below surely fits: {vary} {', '.join(map(str, gaps))} may need more than {ladder.value(surely)}"] if gaps else []
     failures = [f"{vary} {value} cannot be forecast: {why}" for value, why in sorted(ladder.failures.items())[:1]]

@@ -1,0 +1,105 @@
+"""`vramcast.sweep`: all points of a grid."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vramcast.allocator.config import AllocatorConfig
+from vramcast.family import TraceFamily
+from vramcast.family.piece import Point
+from vramcast.gpu.catalogue import resolve
+from vramcast.gpu.spec import GpuSpec
+from vramcast.solvers.sweep.engines import Engine, engine_named
+from vramcast.solvers.sweep.grid import SIZES, Combination, Grid, grid
+from vramcast.solvers.sweep.journal import Journal
+from vramcast.solvers.sweep.record import Record
+from vramcast.solvers.sweep.work import Share, check_model, family_of, records_of, shares
+from vramcast.tracing.cuda.capability_groups import stands_for
+from vramcast.workload import Workload, make
+
+Counted = Callable[[int, int], None]
+"""Told how many of how many points are done."""
+_SHARE = 16
+"""Points of a share: some tenths of a second, so that little is lost when one is interrupted."""
+
+
+def sweep(
+    model: str, workload: Workload, axes: Mapping[str, Sequence[Any]], gpus: str | GpuSpec | Sequence[str | GpuSpec] = (), *,
+    engine: str | None = None, processes: int | None = None, resume: str | os.PathLike[str] | None = None, progress: Counted | None = None,
+) -> list[Record]:  # fmt: skip
+    """Forecast at every point of a grid.
+
+    `axes` maps fields of the workload to values: `{"batch": range(1, 65), "image": [320, 640], "precision": ["fp32", "amp-bf16"]}`. With
+    several cards, `gpu` is an axis too. `engine` is None for this machine, or `dask://host:port`; `resume` names an output file beside
+    which is kept what was done, until `finish` is called by whoever writes it. A point that cannot be forecast says so in its record.
+
+    Raises:
+        UsageError: an unknown model, card, field or engine; values that a field cannot take.
+    """
+    cards = [gpus] if isinstance(gpus, (str, GpuSpec)) else list(gpus)
+    resolved = [resolve(card) if isinstance(card, str) else card for card in cards]
+    others = {name: tuple(values) for name, values in axes.items() if name not in SIZES}
+    made = [(settings, make(workload.as_dict() | settings)) for settings in combined(others)]
+    along = {name: tuple(values) for name, values in axes.items() if name in SIZES}
+    laid_out = grid(model, combinations(made, resolved), along, [*axes, *(["gpu"] if len(resolved) > 1 else [])])
+    return run(laid_out, engine_named(engine, processes or os.cpu_count() or 1), None if resume is None else Path(resume), progress)
+
+
+def combined(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the values of some axes."""
+    return [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
+
+
+def combinations(made: Sequence[tuple[Mapping[str, Any], Workload]], cards: Sequence[GpuSpec]) -> list[Combination]:
+    """Return each setting on each card; the card is one of its settings where there are several."""
+    for _, workload in made:
+        AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
+    if len(cards) < 2:
+        return [Combination(settings, workload, cards[0] if cards else None) for settings, workload in made]
+    return [Combination({**settings, "gpu": card.name}, workload, card) for settings, workload in made for card in cards]
+
+
+def run(asked: Grid, engine: Engine, output: Path | None, progress: Counted | None = None) -> list[Record]:
+    """Forecast all points, but for those that an interrupted run left beside the output; return their records in order."""
+    check_model(asked.model)
+    journal = None if output is None else Journal(output, asked.digest())
+    done = {} if journal is None else journal.read()
+    if journal is not None:
+        journal.start(done)
+    tell = progress or (lambda _done, _total: None)
+    tell(len(done), len(asked))
+    for records in engine(records_of, _shares(asked, engine, set(done))):
+        new = [(index, record) for index, record in records if index not in done]
+        done.update(new)
+        if journal is not None and new:
+            journal.add(new)
+        tell(len(done), len(asked))
+    return [done[index] for index in range(len(asked))]
+
+
+def _shares(asked: Grid, engine: Engine, done: set[int]) -> list[Share]:
+    """Return the work that is left, with the families that tell it: one for all cards whose kernels choose alike."""
+    left: dict[int, list[tuple[int, Point]]] = {}
+    for index, number, point in asked.places():
+        if index not in done:
+            left.setdefault(number, []).append((index, point))
+    alike = {number: _alike(asked.combinations[number]) for number in left}
+    firsts = {key: asked.combinations[number] for number, key in reversed(alike.items())}
+    families = dict(engine(_keyed_family, [(key, asked, combination) for key, combination in firsts.items()]))
+    return [
+        share for number, places in left.items() for share in shares(asked, asked.combinations[number], families[alike[number]], places, _SHARE)
+    ]  # fmt: skip
+
+
+def _keyed_family(job: tuple[Any, Grid, Combination]) -> tuple[Any, TraceFamily | None]:
+    key, asked, combination = job
+    return key, family_of(asked, combination)
+
+
+def _alike(combination: Combination) -> tuple[str, tuple[int, int] | None]:
+    capability = combination.card.compute_capability if combination.card else None
+    return repr(combination.workload), None if capability is None else stands_for(capability)
