@@ -53,10 +53,10 @@ def test_where_nothing_fits_the_least_need_is_told() -> None:
 
 
 def test_a_preset_s_habits_follow_the_batch() -> None:
-    workload = Workload.train(preset="ultralytics", image=128, steps=1, batch=16)
+    workload = Workload.train(preset="ultralytics", phases="step", image=128, steps=1, batch=16)
     found = fit("ultralytics:yolo11n-cls", workload, CARD)
     assert found.batch is not None
-    asked = Workload.train(preset="ultralytics", image=128, steps=1, batch=found.batch)
+    asked = Workload.train(preset="ultralytics", phases="step", image=128, steps=1, batch=found.batch)
     assert found.workload == asked.as_dict()
     assert found.surely == figures(found.batch, estimate("ultralytics:yolo11n-cls", asked, CARD))
 

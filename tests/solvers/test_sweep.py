@@ -114,6 +114,19 @@ def test_another_sweep_s_journal_is_left_alone(tmp_path: Path) -> None:
         run(small_grid(range(1, 3)), engine_named(None, 1), output)
 
 
+def test_a_quick_sweep_tells_live_bytes(tmp_path: Path) -> None:
+    axes = {"batch": range(2, 12), "image": [64, 96, 128, 160]}
+    quick = sweep(MODEL, WORKLOAD, axes, "rtx 4090", quick=True, processes=1, output=tmp_path / "quick.json")
+    whole = sweep(MODEL, WORKLOAD, axes, "rtx 4090", processes=1)
+    for found, replayed in zip(quick, whole):
+        assert found.axes == replayed.axes
+        assert found.live_bytes is not None
+        assert replayed.allocated_bytes is not None
+        assert found.live_bytes <= replayed.allocated_bytes <= found.live_bytes * 1.05 + 2**23
+    assert len(json.loads((tmp_path / "quick.json").read_bytes())) == len(quick)
+    assert [path.name for path in tmp_path.iterdir()] == ["quick.json"]
+
+
 RECORDS = [
     Record(axes={"batch": 1, "precision": "fp32"}, allocated_bytes=2**40, reserved_bytes=2**40 + 1, device_bytes=2**40 + 2, low_bytes=1,
            high_bytes=2, fits=True, components={"weights": 5}),

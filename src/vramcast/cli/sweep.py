@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,17 +52,22 @@ _ANSWER = "Cards and answer"
 @click.option("--plot", cls=SectionedOption, section=_ANSWER, type=click.Path(path_type=Path), metavar="PATH",
               help="Draw it too: a heat map of batch and image with the border of each card, or stacked components along one axis. "
               "png, svg or pdf; needs the extra plots.")  # fmt: skip
+@click.option("--quick", cls=SectionedOption, section=_ANSWER, is_flag=True,
+              help="Live bytes alone, without replaying the allocator: thousands of points in a second.")  # fmt: skip
 @click.option("--engine", cls=SectionedOption, section=_ANSWER, metavar="dask://HOST:PORT",
               help="Where the work is done: on this machine, or on an existing Dask cluster (needs the extra cluster).")  # fmt: skip
 @click.option("--processes", cls=SectionedOption, section=_ANSWER, type=click.IntRange(1), default=os.cpu_count() or 1,
               show_default="all cores", help="Processes on this machine.")  # fmt: skip
 @swept_options
 def sweep(
-    model: str, gpus: tuple[str, ...], form: str | None, output: Path | None, plot: Path | None, engine: str | None, processes: int, **options: Any
-) -> None:
+    model: str, gpus: tuple[str, ...], form: str | None, output: Path | None, plot: Path | None, quick: bool, engine: str | None, processes: int,
+    **options: Any,
+) -> None:  # fmt: skip
     """Forecast MODEL at every point of a grid of batches, sizes, precisions, optimizers, or any other option of the workload."""
     form = _checked_form(form, output, plot)
-    asked = _grid(model, gpus, options)
+    if quick and plot is not None:
+        raise UsageError("--quick and --plot exclude each other: a drawing shows reserved bytes and components, which only a replay tells.")
+    asked = replace(_grid(model, gpus, options), is_quick=quick)
     from vramcast.solvers.sweep.engines import engine_named
     from vramcast.solvers.sweep.journal import Journal
     from vramcast.solvers.sweep.run import run
@@ -122,19 +128,22 @@ def _deliver(records: Sequence[Record], form: str, output: Path | None) -> None:
         click.echo(FORMATS[form](records), nl=False)
 
 
+_SIZES = {"live": "live_bytes", "allocated": "allocated_bytes", "reserved": "reserved_bytes", "process": "device_bytes"}
+
+
 def _show(records: Sequence[Record]) -> None:
-    names = list(records[0].axes)
-    header = (*names, "allocated", "reserved", "process", "fits")
-    print_table(header, (_row(record) for record in records), numbers=[name for name in header if name != "fits"])
+    sizes = {title: name for title, name in _SIZES.items() if any(getattr(record, name) is not None for record in records)}
+    header = (*records[0].axes, *sizes, "fits")
+    print_table(header, (_row(record, sizes.values()) for record in records), numbers=header[:-1])
     for error in dict.fromkeys(record.error for record in records if record.error):
         click.echo(f"! no forecast: {error}")
 
 
-def _row(record: Record) -> tuple[str, ...]:
-    values = tuple(map(str, record.axes.values()))
-    sizes = (record.allocated_bytes, record.reserved_bytes, record.device_bytes)
+def _row(record: Record, names: Iterable[str]) -> tuple[str, ...]:
+    sizes = [getattr(record, name) for name in names]
     fits = {None: "-", True: "yes", False: "no"}[record.fits]
-    return (*values, *("-" if size is None else format_gib(size) for size in sizes), "no forecast" if record.error else fits)
+    verdict = "no forecast" if record.error else fits
+    return *map(str, record.axes.values()), *("-" if size is None else format_gib(size) for size in sizes), verdict
 
 
 def _no_forecast(records: Sequence[Record]) -> Exception:

@@ -22,6 +22,8 @@ from vramcast.pipeline import Progress
 from vramcast.solvers.ladder import NEIGHBOURS, Ladder
 from vramcast.solvers.limits import Fit, Varied, figures, may_fit, surely_fits
 from vramcast.solvers.points import BATCH, IMAGE, SEQUENCE, Points, find_model, workload_at
+from vramcast.solvers.search import largest
+from vramcast.sources.interface import TASKS_WITH_OBJECTS
 from vramcast.version import __version__
 from vramcast.workload import Workload
 
@@ -82,26 +84,32 @@ def _family_around(points: Points, guess: int, end: int) -> TraceFamily:
         return workload_at(points.workload, BATCH, (batch,)).accumulate
 
     often = accumulated(guess)
-    low = next((batch + 1 for batch in range(guess, 1, -1) if accumulated(batch) != often), 2)
-    high = next((batch - 1 for batch in range(guess, end + 1) if accumulated(batch) != often), end)
-    family = build(lambda point: points.trace_with(point, often), BATCH, (2, high), [()])
+    low = 1 + largest(lambda batch: accumulated(batch) > often, guess, guess, neighbours=0)
+    high = largest(lambda batch: accumulated(batch) >= often, end, end, neighbours=0)
+    family = build(lambda point: points.trace_with(point, often), BATCH, (2, max(high, 2)), [()])
     boxes = [replace(piece.box, low=(max(low, *piece.box.low),)) for piece in family.pieces]
     return replace(family, pieces=tuple(replace(piece, box=box) for piece, box in zip(family.pieces, boxes)))
 
 
 def _guessed_batch(points: Points, most: int) -> int:
-    """Return about how many samples fit, by the growth of what is asked for between two batches."""
+    """Return about how many samples fit, by the growth of what is asked for between two batches.
+
+    The growth of small batches may be none, or less than that of large ones, where something else sets the peak; so what was guessed is
+    looked at in turn, but for detectors, whose large batches take long to trace.
+    """
     usable = points.card.usable_bytes if points.card else 0
-    before, least = 2, _peak(points, 2) if most >= 2 else 0
-    for probe in _PROBES:
-        if probe > most:
+    before, batch = 2, next((probe for probe in _PROBES if probe <= most and _peak(points, probe) > _peak(points, 2)), 0)
+    if not batch:
+        return most
+    for _ in range(1 if points.model.task in TASKS_WITH_OBJECTS else _GUESSES):
+        growth = Fraction(_peak(points, batch) - _peak(points, before), batch - before)
+        if growth <= 0:
             break
-        peak = _peak(points, probe)
-        if peak > least:
-            slope = (peak - least) // (probe - before) or 1
-            return max(1, before + (usable - least) // slope)
-        before = probe
-    return most
+        guess = min(max(1, int(batch + (usable - _peak(points, batch)) / growth)), most)
+        before, batch = batch, guess
+        if abs(batch - before) * _NEAR < batch:
+            break
+    return batch
 
 
 def _peak(points: Points, batch: int) -> int:
@@ -140,7 +148,9 @@ def _guessed_rung(ladder: Ladder, power: int) -> int:
 
 
 _GUESSES = 3
-"""Rungs looked at in search of a guess, after the first two."""
+"""Batches or rungs looked at in search of a guess, after the first two."""
+_NEAR = 4
+"""Guesses whose difference is less than this share of them are good enough."""
 
 
 _LADDERS: dict[Varied, Callable[[Points, int | None, int | None], Ladder]] = {"batch": _batches, "image": _images, "seq": _sequences}
@@ -154,7 +164,7 @@ def _check(model: Model, workload: Workload, vary: Varied, step: int | None, at_
             raise WorkloadError(f"{option} is {value}; it must be at least 1.")
     if step is not None and vary == "batch":
         raise WorkloadError(f"step {step} and vary 'batch' exclude each other: batches are searched one by one.")
-    if workload.inputs:
+    if workload.inputs and vary != "batch":
         raise WorkloadError(f"inputs and vary {vary!r} exclude each other: an input states its own shape. Ask `estimate` about each shape.")
     if vary == "image" and (model.image is None and model.task != "generic"):
         raise WorkloadError(f"vary 'image' and model {name} exclude each other: it takes no images; vary seq or batch.")

@@ -20,7 +20,7 @@ from vramcast.sources import registry
 from vramcast.sources.interface import Model
 from vramcast.sources.python_object import model_of
 from vramcast.trace import Trace
-from vramcast.workload import Validation, Workload
+from vramcast.workload import InputSpec, Validation, Workload
 
 if TYPE_CHECKING:
     from torch import nn
@@ -44,12 +44,16 @@ def find_model(model: str | nn.Module | Callable[[], nn.Module]) -> Model:
 def workload_at(workload: Workload, axes: tuple[str, ...], point: Point, accumulate: int | None = None) -> Workload:
     """Return the workload of a point; what its preset sets by the batch follows the batch, but for a given `accumulate`.
 
+    Of inputs that state their shape, the first dimension is the batch, where it is that of the first input.
+
     Raises:
         WorkloadError: the workload's own fields exclude such a size.
     """
     changes = at_batch(workload.as_dict(), point[0])
     if "validation" in changes:
         changes["validation"] = msgspec.convert(changes["validation"], Validation)
+    if workload.inputs:
+        changes["inputs"] = tuple(_with_batch(spec, workload.inputs[0].shape[:1], point[0]) for spec in workload.inputs)
     if accumulate is not None:
         changes["accumulate"] = accumulate
     if axes == IMAGE:
@@ -57,6 +61,10 @@ def workload_at(workload: Workload, axes: tuple[str, ...], point: Point, accumul
     if axes == SEQUENCE:
         changes["seq"] = point[1]
     return workload.with_fields(**changes)
+
+
+def _with_batch(spec: InputSpec, first: tuple[int, ...], batch: int) -> InputSpec:
+    return msgspec.structs.replace(spec, shape=(batch, *spec.shape[1:])) if spec.shape[:1] == first else spec
 
 
 @dataclass(slots=True)

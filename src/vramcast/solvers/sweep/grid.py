@@ -44,6 +44,8 @@ class Grid:
     """Of a point: `batch`, then `height` and `width`, or `seq`."""
     shown: tuple[str, ...]
     """Names of all axes in the order in which they were given."""
+    is_quick: bool = False
+    """Live bytes alone are asked for, without a replay."""
 
     def __len__(self) -> int:
         return len(self.combinations) * len(self.batches) * len(self.sizes)
@@ -70,7 +72,7 @@ class Grid:
 
     def digest(self) -> str:
         """Return what tells this sweep from any other: an interrupted one is resumed by the same alone."""
-        asked = [__version__, self.model, self.batches, self.sizes, self.axes, self.shown]
+        asked = [__version__, self.model, self.batches, self.sizes, self.axes, self.shown, self.is_quick]
         settings = [(dict(made.settings), made.workload.as_dict(), made.card) for made in self.combinations]
         return hashlib.sha256(msgspec.json.encode([asked, settings])).hexdigest()
 
@@ -83,12 +85,13 @@ def grid(model: str, combinations: Sequence[Combination], along: Mapping[str, Va
     """
     workload = combinations[0].workload
     axes = IMAGE if "image" in along else SEQUENCE if "seq" in along else BATCH
+    batch = workload.inputs[0].shape[0] if workload.inputs and workload.inputs[0].shape else workload.batch
     sizes: tuple[tuple[int, ...], ...] = ((),)
     if axes == IMAGE:
         sizes = tuple((side, side) if isinstance(side, int) else tuple(side) for side in along["image"])
     if axes == SEQUENCE:
         sizes = tuple((length,) for length in along["seq"])
-    batches = tuple(along.get("batch", (workload.batch,)))
+    batches = tuple(along.get("batch", (batch,)))
     check_grid((len(combinations), len(batches), len(sizes)))
     names = tuple(dict.fromkeys(("batch", *shown) if "batch" not in shown else shown))
     return Grid(model, tuple(combinations), batches, sizes, axes, names)

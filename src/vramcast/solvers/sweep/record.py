@@ -14,6 +14,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
 
     axes: dict[str, Any]
     """The value of each axis."""
+    live_bytes: int | None = None
+    """Peak of the live blocks, rounded: what a quick sweep tells; the allocator counts a little more."""
     allocated_bytes: int | None = None
     reserved_bytes: int | None = None
     device_bytes: int | None = None
@@ -21,7 +23,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
     high_bytes: int | None = None
     """Range of `device_bytes`."""
     fits: bool | None = None
-    """None where no card was named."""
+    """None where no card was named; in a quick sweep False where not even the live blocks would fit, else None."""
     components: dict[str, int] = {}
     """Component -> bytes at the peak instant, as in an estimate."""
     error: str | None = None

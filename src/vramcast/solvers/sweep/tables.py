@@ -15,12 +15,12 @@ from vramcast.errors import MissingExtraError, UsageError
 from vramcast.reports.palette import SWATCHES
 from vramcast.solvers.sweep.record import Record
 
-FIGURES = ("allocated_bytes", "reserved_bytes", "device_bytes", "low_bytes", "high_bytes", "fits", "error")
+FIGURES = ("live_bytes", "allocated_bytes", "reserved_bytes", "device_bytes", "low_bytes", "high_bytes", "fits", "error")
 
 
 def flat(record: Record) -> dict[str, Any]:
     """Return a record as one row: the axes, the figures, and each component as `weights_bytes`."""
-    components = {f"{name}_bytes": record.components.get(name, 0) if record.error is None else None for name in SWATCHES}
+    components = {f"{name}_bytes": record.components.get(name, 0) if record.components else None for name in SWATCHES}
     return {**record.axes, **{name: getattr(record, name) for name in FIGURES}, **components}
 
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vramcast.allocator.config import AllocatorConfig
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.errors import VramcastError
 from vramcast.family import TraceFamily, build
 from vramcast.family.piece import Point
-from vramcast.pipeline import forecast
+from vramcast.gpu.context import context_bytes
+from vramcast.pipeline import forecast, stack_of
+from vramcast.solvers.peaks import live_peak, live_peaks
 from vramcast.solvers.points import Points, find_model, workload_at
 from vramcast.solvers.sweep.grid import Combination, Grid
 from vramcast.solvers.sweep.record import Record, record_of
 from vramcast.trace import Trace
+from vramcast.workspace.insert import insert_scratch
+from vramcast.workspace.stack import Stack
 
 _FEWEST = 4
 """Points of a combination from which on a family saves traces."""
@@ -53,7 +58,31 @@ def family_of(grid: Grid, combination: Combination) -> TraceFamily | None:
 
 def records_of(share: Share) -> list[tuple[int, Record]]:
     """Forecast the points of a share; a point that cannot be forecast becomes a record that says why."""
+    if share.grid.is_quick:
+        return quick_records(share)
     return [(index, _record(share, point)) for index, point in share.places]
+
+
+def quick_records(share: Share) -> list[tuple[int, Record]]:
+    """Return the live bytes of each point, worked out together where a family tells them."""
+    workload, card = share.combination.workload, share.combination.card
+    stack, config = stack_of(card, workload), AllocatorConfig.parse(workload.allocator)
+    pieces = {point: share.family.piece_at(point) if share.family else None for _, point in share.places}
+    lives: dict[Point, int] = {}
+    for piece in {id(piece): piece for piece in pieces.values() if piece is not None}.values():
+        points = [point for point, home in pieces.items() if home is piece]
+        lives.update(zip(points, live_peaks(piece, points, stack, config).tolist()))
+    return [(index, _quick_record(share, point, lives.get(point), stack, config)) for index, point in share.places]
+
+
+def _quick_record(share: Share, point: Point, live: int | None, stack: Stack, config: AllocatorConfig) -> Record:
+    axes, card = share.grid.named(share.combination, point), share.combination.card
+    try:
+        live = live_peak(insert_scratch(_trace(share, point), stack), config) if live is None else live
+    except VramcastError as error:
+        return Record(axes=axes, error=str(error))
+    exceeds = card is not None and live + context_bytes(card).low > card.usable_bytes
+    return Record(axes=axes, live_bytes=live, fits=False if exceeds else None)
 
 
 def _record(share: Share, point: Point) -> Record:
