@@ -36,8 +36,9 @@ format: $(READY) ## Bring the code into its style.
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-benchmark: $(READY) ## Write docs/benchmark.md: vramcast beside other tools, in one run.
+benchmark: $(READY) ## Write docs/benchmark.md and docs/benchmark-questions.md: vramcast beside other tools, and its speed.
 	$(BIN)/python -m benchmarks --write docs/benchmark.md
+	$(BIN)/python -m benchmarks.questions --write docs/benchmark-questions.md
 
 accuracy: $(READY) ## Write docs/accuracy.md: forecasts against the measured figures in the folder MEASURED.
 	$(BIN)/vramcast validate --measured $(MEASURED) --sample 160 --output docs/accuracy.md

@@ -14,6 +14,7 @@ from vramcast.solvers.fit import fit
 from vramcast.solvers.limits import figures, may_fit, surely_fits
 from vramcast.workload import Workload
 
+MODEL = "torchvision:resnet18"
 SMALL = Workload.train(image=192, steps=1, precision="amp-fp16")
 
 
@@ -27,11 +28,11 @@ CARD = card(2048)
 
 
 def test_the_largest_batch_is_the_one_that_trying_all_finds() -> None:
-    found = fit("torchvision:resnet18", SMALL, CARD)
+    found = fit(MODEL, SMALL, CARD)
     assert found.batch is not None
     assert found.batch_may is not None
     near = range(found.batch - 2, found.batch_may + 6)
-    tried = {batch: estimate("torchvision:resnet18", SMALL.with_fields(batch=batch), CARD) for batch in near}
+    tried = {batch: estimate(MODEL, SMALL.with_fields(batch=batch), CARD) for batch in near}
     assert found.batch == max(batch for batch, made in tried.items() if surely_fits(made))
     assert found.batch_may == max(batch for batch, made in tried.items() if may_fit(made))
     assert found.surely == figures(found.batch, tried[found.batch])
@@ -41,12 +42,12 @@ def test_the_largest_batch_is_the_one_that_trying_all_finds() -> None:
 
 
 def test_no_more_than_there_are_samples() -> None:
-    found = fit("torchvision:resnet18", SMALL, "rtx 4090", at_most=48)
+    found = fit(MODEL, SMALL, "rtx 4090", at_most=48)
     assert (found.batch, found.batch_may, found.beyond) == (48, 48, None)
 
 
 def test_where_nothing_fits_the_least_need_is_told() -> None:
-    found = fit("torchvision:resnet18", SMALL, card(400))
+    found = fit(MODEL, SMALL, card(400))
     assert (found.batch, found.batch_may, found.surely, found.may) == (None, None, None, None)
     assert found.smallest.fits is False
     assert found.smallest.low_bytes > 400 * 2**20
@@ -54,21 +55,21 @@ def test_where_nothing_fits_the_least_need_is_told() -> None:
 
 def test_a_preset_s_habits_follow_the_batch() -> None:
     workload = Workload.train(preset="ultralytics", phases="step", image=128, steps=1, batch=16)
-    found = fit("ultralytics:yolo11n-cls", workload, CARD)
+    found = fit(MODEL, workload, CARD)
     assert found.batch is not None
     asked = Workload.train(preset="ultralytics", phases="step", image=128, steps=1, batch=found.batch)
     assert found.workload == asked.as_dict()
-    assert found.surely == figures(found.batch, estimate("ultralytics:yolo11n-cls", asked, CARD))
+    assert found.surely == figures(found.batch, estimate(MODEL, asked, CARD))
 
 
 def test_images_grow_in_steps_of_the_stride() -> None:
-    workload = Workload.infer(batch=8)
-    found = fit("ultralytics:yolo11n", workload, card(1024), vary="image")
+    workload, least = Workload.infer(batch=8), card(700)
+    found = fit(MODEL, workload, least, vary="image", step=64)
     assert found.image is not None
-    assert found.image % 32 == 0
-    assert found.surely == figures(found.image, estimate("ultralytics:yolo11n", workload.with_fields(image=(found.image,) * 2), card(1024)))
-    more = found.image + 32
-    assert not surely_fits(estimate("ultralytics:yolo11n", workload.with_fields(image=(more, more)), card(1024)))
+    assert found.image % 64 == 0
+    assert found.surely == figures(found.image, estimate(MODEL, workload.with_fields(image=(found.image,) * 2), least))
+    more = found.image + 64
+    assert not surely_fits(estimate(MODEL, workload.with_fields(image=(more, more)), least))
 
 
 def test_sequences_end_where_the_model_s_positions_do(tmp_path: Path) -> None:
@@ -81,11 +82,11 @@ def test_sequences_end_where_the_model_s_positions_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("model", "workload", "options", "match"),
     [
-        ("torchvision:resnet18", SMALL, {"vary": "seq"}, "it takes images; vary image or batch"),
+        (MODEL, SMALL, {"vary": "seq"}, "it takes images; vary image or batch"),
         ("timm:vit_tiny_patch16_224", Workload.train(), {"vary": "image"}, "it takes one size only"),
         ("ultralytics:yolo11n", Workload.train(), {"vary": "image", "step": 48}, "multiples of its stride, 32"),
-        ("torchvision:resnet18", SMALL, {"step": 8}, "exclude each other"),
-        ("torchvision:resnet18", SMALL, {"at_most": 0}, "at_most is 0; it must be at least 1"),
+        (MODEL, SMALL, {"step": 8}, "exclude each other"),
+        (MODEL, SMALL, {"at_most": 0}, "at_most is 0; it must be at least 1"),
         ("params:7B", Workload.train(), {}, "nothing in it grows"),
     ],
 )
@@ -102,4 +103,4 @@ def test_what_cannot_be_traced_is_an_error_not_an_answer(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(batching, "trace_program", fail)
     with pytest.raises(UntraceableError, match="no shape function"):
-        fit("torchvision:resnet18", SMALL, CARD)
+        fit(MODEL, SMALL, CARD)

@@ -48,9 +48,9 @@ def test_what_is_no_range_is_refused(text: str, match: str) -> None:
 
 
 def test_each_point_is_the_forecast_of_that_point() -> None:
-    axes = {"batch": range(1, 6), "image": [64, 96, 128, 160], "precision": ["fp32", "amp-fp16"]}
+    axes = {"batch": range(1, 5), "image": [64, 96, 128, 160], "precision": ["fp32", "amp-fp16"]}
     records = sweep(MODEL, WORKLOAD, axes, ["t4", "rtx 4090"], processes=1)
-    assert len(records) == 5 * 4 * 2 * 2
+    assert len(records) == 4 * 4 * 2 * 2
     assert len({json.dumps(record.axes) for record in records}) == len(records)
     assert list(records[0].axes) == ["batch", "image", "precision", "gpu"]
     for record in records[7::13]:
@@ -65,7 +65,7 @@ def test_each_point_is_the_forecast_of_that_point() -> None:
 
 
 def test_a_point_that_cannot_be_traced_is_told_and_the_others_go_on() -> None:
-    records = sweep("ultralytics:yolo11n", Workload.infer(), {"batch": [1, 2], "image": [64, 70, 96]}, processes=1)
+    records = sweep("ultralytics:yolo11n", Workload.infer(), {"batch": [1], "image": [64, 70, 96]}, processes=1)
     errors = {record.axes["image"] for record in records if record.error}
     assert errors == {70}
     assert "multiples of its stride" in str(next(record.error for record in records if record.error))
