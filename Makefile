@@ -6,8 +6,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup forecast test check format benchmark accuracy clean
+.PHONY: help setup forecast test check format benchmark accuracy validate baseline campaign clean
+BUDGET ?= 8m
 MEASURED ?= ../shared/measured
+SAMPLED := $(if $(wildcard $(MEASURED)),--measured $(MEASURED)) --sample 40 --processes $(JOBS)
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,7 +18,7 @@ setup: $(READY) ## Make .venv with vramcast, its model sources and its tools, at
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[zoo,dev]"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[plots,zoo,dev]"
 	touch $@
 
 forecast: $(READY) ## Answer one question: does YOLO11n train at 640 px, batch 16, on an RTX 4090?
@@ -40,8 +42,17 @@ benchmark: $(READY) ## Write docs/benchmark.md and docs/benchmark-questions.md: 
 	$(BIN)/python -m benchmarks --write docs/benchmark.md
 	$(BIN)/python -m benchmarks.questions --write docs/benchmark-questions.md
 
-accuracy: $(READY) ## Write docs/accuracy.md: forecasts against the measured figures in the folder MEASURED.
-	$(BIN)/vramcast validate --measured $(MEASURED) --sample 160 --output docs/accuracy.md
+accuracy: $(READY) ## Write docs/accuracy.md and its plots; SAMPLE=100 for 100 cases a set. It goes on where it stopped.
+	$(BIN)/vramcast validate --measured $(MEASURED) $(if $(SAMPLE),--sample $(SAMPLE)) --document docs/accuracy.md
+
+validate: $(READY) ## Hold a fixed sample against validation/baseline.json; sets whose folder is absent are passed over.
+	$(BIN)/vramcast validate $(SAMPLED) --baseline validation/baseline.json
+
+baseline: $(READY) ## Make the errors of the fixed sample the new baseline.
+	$(BIN)/vramcast validate $(SAMPLED) --write-baseline validation/baseline.json
+
+campaign: $(READY) ## Measure the standard campaign on the card in this machine for BUDGET; the next call goes on.
+	$(BIN)/vramcast measure --campaign standard --results measured-standard --budget $(BUDGET)
 
 clean: ## Remove .venv, caches and builds.
 	rm -rf $(VENV) build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .grimp_cache .benchmarks

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.presets import NOMINAL_BATCH, PRESETS, applied, at_batch, find, preset_fields
-from vramcast.workload import PRECISIONS, Workload, make
+from vramcast.workload import PRECISIONS, Habits, Workload, make
 
 TRAIN = {"mode": "train"}
+LIBRARIES = {"transformers-4.35"}
+"""Presets of a library's version: they say nothing of how a run is made up."""
 
 
 def trained(preset: str, **fields: Any) -> Workload:
@@ -45,13 +47,22 @@ def test_what_was_given_stands(preset: str, fields: dict[str, Any]) -> None:
     assert make(TRAIN | fields | set_by_preset) == workload.with_fields(preset=None)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", sorted(set(PRESETS) - LIBRARIES))
 def test_a_preset_trains_and_infers(preset: str) -> None:
     workload = trained(preset)
     assert workload.phases == "run"
     assert workload.validation is not None
     assert make({"preset": preset}) == Workload(preset=preset)
     assert find(preset).source
+
+
+def test_a_version_of_a_library_is_the_same_in_training_and_inference() -> None:
+    trained_with, inferred_with = trained("transformers-4.35"), make({"preset": "transformers-4.35"})
+    assert trained_with.phases == "step"
+    assert (trained_with.attention, trained_with.habits) == (inferred_with.attention, inferred_with.habits)
+    assert inferred_with.attention == "eager"
+    assert inferred_with.habits == Habits(generation="tuples", logits="fp32", rotary="tables")
+    assert make({"preset": "transformers-4.35", "attention": "sdpa"}).attention == "sdpa"
 
 
 def test_no_preset_sets_nothing() -> None:

@@ -87,15 +87,17 @@ def answer(
         fits=None if card is None else shortage is None,
         headroom_bytes=None if card is None else card.usable_bytes - device,
         out_of_memory=None if shortage is None else _failure(trace, shortage),
-        caveats=_caveats(trace, workload),
+        caveats=_caveats(trace, timeline, workload),
         trace=trace,
         timeline=timeline,
     )  # fmt: skip
 
 
-def _caveats(trace: Trace, workload: Workload) -> tuple[CaveatNote, ...]:
+def _caveats(trace: Trace, timeline: Timeline, workload: Workload) -> tuple[CaveatNote, ...]:
     left_out = () if workload.preset is None else presets.find(workload.preset).left_out
     notes = [CaveatNote(message=caveat.message, bound_bytes=caveat.bound_bytes) for caveat in trace.caveats]
+    if timeline.refused:
+        notes.append(CaveatNote(message=f"The card is so full that {timeline.refused} convolutions get no workspace and run on slower engines."))
     return (*notes, *(CaveatNote(message=f"Preset {workload.preset}: {habit}") for habit in left_out))
 
 

@@ -11,11 +11,13 @@ Nothing in it can be a pickle. What is declared in the archive is checked before
 
 from __future__ import annotations
 
+import io
+import lzma
 import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -32,6 +34,8 @@ Columns = dict[str, NDArray[np.int64]]
 LARGEST_COLUMNS = 256 * MIB
 """A trace of 100,000 events has about 1 MiB."""
 LARGEST_HEADER = 64 * MIB
+_LZMA_MEMORY = 128 * MIB
+"""What unpacking may take beside the result; the compressor's default level needs 9 MiB (liblzma, `lzma/container.h`)."""
 _INTEGERS: tuple[np.dtype[Any], ...] = tuple(np.dtype(name) for name in ("u1", "i1", "u2", "i2", "u4", "i4", "i8"))
 
 
@@ -49,9 +53,22 @@ def save_columns(path: str | os.PathLike[str], header: Stamp, columns: Mapping[s
     Raises:
         OutputError: the path cannot be written; nothing half-written is left there.
     """
+    write_atomically(path, lambda file: _write(file, header, columns, np.savez_compressed))
+
+
+def encode_columns(header: Stamp, columns: Mapping[str, NDArray[np.int64]]) -> bytes:
+    """Return header and columns as bytes to be kept inside another file: the same archive, compressed as one piece by LZMA.
+
+    Columns that resemble each other are packed together that way.
+    """
+    plain = io.BytesIO()
+    _write(plain, header, columns, np.savez)
+    return lzma.compress(plain.getvalue())
+
+
+def _write(file: IO[bytes], header: Stamp, columns: Mapping[str, NDArray[np.int64]], save: Callable[..., None]) -> None:
     parts: dict[str, Any] = {name: _smallest(column) for name, column in columns.items()}
-    text = np.frombuffer(msgspec.json.encode(header), np.uint8)
-    write_atomically(path, lambda file: np.savez_compressed(file, header=text, **parts))
+    save(file, header=np.frombuffer(msgspec.json.encode(header), np.uint8), **parts)
 
 
 def load_columns(path: str | os.PathLike[str], kind: str, stamp: Stamp, read: Callable[[bytes, Columns], Value]) -> Value:
@@ -72,6 +89,23 @@ def load_columns(path: str | os.PathLike[str], kind: str, stamp: Stamp, read: Ca
     # A damaged archive raises what zipfile, zlib and NumPy's header parser please.
     except Exception as error:
         raise InvalidFileError(f"{str(path)!r} cannot be read as a {kind}: it is damaged ({error}). Write it again.") from error
+
+
+def decode_columns(data: bytes, kind: str, stamp: Stamp, read: Callable[[bytes, Columns], Value]) -> Value:
+    """Read what `encode_columns` returned; what it declares is checked as in `load_columns`.
+
+    Raises:
+        InvalidFileError: the bytes are damaged, over the limits, or of a newer version.
+    """
+    try:
+        plain = lzma.LZMADecompressor(memlimit=_LZMA_MEMORY).decompress(data, LARGEST_COLUMNS + LARGEST_HEADER)
+        with zipfile.ZipFile(io.BytesIO(plain)) as archive:
+            return read(*_read(archive, kind, stamp))
+    except InvalidFileError as error:
+        raise InvalidFileError(f"the {kind} inside cannot be read: {error}") from error
+    # A damaged archive raises what lzma, zipfile and NumPy's header parser please.
+    except Exception as error:
+        raise InvalidFileError(f"the {kind} inside cannot be read: it is damaged ({error}).") from error
 
 
 def _read(archive: zipfile.ZipFile, kind: str, stamp: Stamp) -> tuple[bytes, Columns]:

@@ -23,6 +23,8 @@ from collections.abc import Iterable
 
 EXIT_FITS = 0
 EXIT_DOES_NOT_FIT = 1
+EXIT_WORSENED = 1
+"""`vramcast validate --baseline`: errors are larger than the baseline allows."""
 EXIT_USAGE = 2
 EXIT_NO_FORECAST = 3
 EXIT_INTERRUPTED = 130

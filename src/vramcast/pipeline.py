@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,6 +12,7 @@ from vramcast.allocator.config import AllocatorConfig
 from vramcast.allocator.replay import replay
 from vramcast.answer import Estimate, answer
 from vramcast.closed_form import is_count, trace_parameters
+from vramcast.environment import cublas_workspace_bytes
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.context import context_bytes
 from vramcast.gpu.spec import GpuSpec
@@ -89,10 +91,12 @@ def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload 
         workload, trace = _shown_by(trace), trace.with_caveats(_UNKNOWN_WORKLOAD)
     if not (trace.components == Component.WORKSPACE).any():
         trace = insert_scratch(trace, stack_of(card, workload))
-    config, context = AllocatorConfig.parse(workload.allocator), context_bytes(card)
-    timeline = replay(trace, config)
+    config = AllocatorConfig.parse(workload.allocator)
+    context = context_bytes(card, loads_eagerly=workload.environment.loads_eagerly)
+    crowded = card.usable_bytes // 2 if card else None
+    timeline = replay(trace, config, crowded=crowded)
     if card is not None and timeline.peak_reserved + context.typical > card.usable_bytes:
-        limited = replay(trace, config, limit=max(card.usable_bytes - context.typical, 0), device_memory=card.usable_bytes)
+        limited = replay(trace, config, max(card.usable_bytes - context.typical, 0), card.usable_bytes, crowded)
         if limited.out_of_memory is not None:
             return answer(trace, timeline, workload, card, context, limited.out_of_memory)
         timeline = limited
@@ -111,9 +115,14 @@ def _shown_by(trace: Trace) -> Workload:
 
 def stack_of(card: GpuSpec | None, workload: Workload) -> Stack:
     """Return the card's architecture and the library settings that decide what scratch kernels take."""
-    assumed = Stack()
-    return Stack(
-        compute_capability=card.compute_capability or assumed.compute_capability if card else assumed.compute_capability,
-        sm_count=card.sm_count or assumed.sm_count if card else assumed.sm_count,
+    environment = workload.environment
+    stack = Stack(
+        torch_version=environment.torch_version,
         cudnn_benchmark=workload.cudnn_benchmark,
+        allow_tf32=environment.cudnn_tf32,
+        cublas_workspace=None if environment.cublas_workspace is None else cublas_workspace_bytes(environment.cublas_workspace),
     )
+    if card is None:
+        return stack
+    capability, sm_count = card.compute_capability or stack.compute_capability, card.sm_count or stack.sm_count
+    return replace(stack, compute_capability=capability, sm_count=sm_count, device_memory=card.usable_bytes)

@@ -98,6 +98,10 @@ NOMINAL_BATCH = 64
 """`nbs`: gradients are accumulated until about this many images were seen (ultralytics 8.4, cfg/default.yaml)."""
 
 
+VALIDATION_PAD = 0.5
+"""`pad` of validation sets, in strides: 640 pixels become 672 (ultralytics 8.4, data/build.py `build_yolo_dataset`, data/base.py `set_rectangle`)."""
+
+
 def _ultralytics(given: Given) -> Fields:
     batch = _number(given, "batch", 16)
     optimizer = given.get("optimizer", "musgd")
@@ -120,9 +124,13 @@ def _ultralytics(given: Given) -> Fields:
         "habits": {
             "parameter_groups": "weight-norm-bias",
             "half_validation_inputs": precision == "amp-fp16",
+            "empties_cache": "if-crowded",
+            "validation_pad": VALIDATION_PAD,
             "checkpoint_save": "copies",
             "checkpoint_device": "cpu",
         },
+        # `init_seeds(deterministic=True)`, utils/torch_utils.py
+        "environment": {"deterministic": True, "cublas_workspace": ":4096:8"},
         "validation": {"batch": 2 * batch, "precision": precision, "uses_ema": ema == "gpu"},
     }
 
@@ -169,6 +177,9 @@ def _torchvision(batch: int, validation_batch: int | None) -> Callable[[Given], 
     return fields
 
 
+_TRANSFORMERS_4_35: Fields = {"attention": "eager", "habits": {"generation": "tuples", "logits": "fp32", "rotary": "tables"}}
+
+
 def _without_autocast(given: Given) -> str:
     precision = str(given.get("precision", "fp32"))
     return "fp32" if precision.startswith("amp-") else precision
@@ -194,7 +205,6 @@ PRESETS: dict[str, Preset] = {
             "Gradients of batches left over at an epoch's end stay during validation; they are not held here.",
             "Oriented boxes validate the training batch, not twice as much: say so with validation.",
             "Classification stages float images: say so with prefetch_dtype.",
-            "The cache is emptied before validation when more than half of the card is reserved; it is not emptied here.",
         ),
     ),
     "timm": Preset(
@@ -214,6 +224,15 @@ PRESETS: dict[str, Preset] = {
         inference={},
         source="pytorch/vision, references/detection/train.py and engine.py, 2022 and later",
         left_out=("Images of a batch differ in size and are padded to the largest; one size is modelled.",),
+    ),
+    "transformers-4.35": Preset(
+        training=lambda _given: dict(_TRANSFORMERS_4_35),
+        inference=_TRANSFORMERS_4_35,
+        source="transformers 4.35.2: models/llama/modeling_llama.py, generation/utils.py; attention 'sdpa' came with 4.36",
+        left_out=(
+            "Cosines and sines are looked up once per layer there; the installed version computes them once per call.",
+            "Masks are built as the installed version builds them.",
+        ),
     ),
 }
 """Every preset by its name."""

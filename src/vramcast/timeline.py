@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from vramcast.trace import Column
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """A stretch of device memory the allocator got from the driver, and when."""
 
     address: int
@@ -57,6 +57,8 @@ class Timeline:
     segments: tuple[Segment, ...]
     num_alloc_retries: int = 0
     """How often cached segments had to be given back before a request could be served."""
+    refused: int = 0
+    """How many workspaces could not be had and were gone without."""
     out_of_memory: OutOfMemory | None = None
 
     @property

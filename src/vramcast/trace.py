@@ -31,6 +31,8 @@ class Event(enum.IntEnum):
     FREE = 1
     EMPTY_CACHE = 2
     """`torch.cuda.empty_cache()`: unsplit cached segments go back to the driver. `block` is -1."""
+    EMPTY_CACHE_IF_CROWDED = 3
+    """The same, where the program finds more than half of the card reserved. `block` is -1."""
 
 
 class Component(enum.IntEnum):
@@ -117,7 +119,7 @@ class Trace:
     kinds: Column
     """Per event: an `Event`."""
     blocks: Column
-    """Per event: index of the block, -1 for `EMPTY_CACHE`."""
+    """Per event: index of the block, -1 where the cache is emptied."""
     operations: Column
     """Per event: index of the operation that caused it."""
     sizes: Column
@@ -164,6 +166,22 @@ class Trace:
     def live_blocks(self, event: int) -> Column:
         """Return the blocks alive just after `event`, as indices in birth order."""
         return np.flatnonzero((self.allocated_at <= event) & (self.freed_at > event))
+
+    @functools.cached_property
+    def empties_cache(self) -> NDArray[np.bool_]:
+        """Per event: the cache is emptied, or may be."""
+        return np.asarray(self.kinds >= Event.EMPTY_CACHE)
+
+    @functools.cached_property
+    def may_be_refused(self) -> NDArray[np.bool_]:
+        """Per block: where memory is short, the program goes on without it.
+
+        The workspace of a convolution: refused one, torch tries the engine that comes next in cuDNN's order
+        (`try_configs`, aten/src/ATen/native/cudnn/Conv_v8.cpp, torch 2.10 to 2.13).
+        """
+        convolutions = [index for index, name in enumerate(self.operators) if name.startswith("aten::convolution")]
+        operators = self.operation_operators[self.operations[self.allocated_at]]
+        return np.asarray((self.components == Component.WORKSPACE) & np.isin(operators, convolutions))
 
     def event_phases(self) -> Column:
         """Return, per event, the index of its phase."""

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from vramcast.call_json import call_from_json, call_to_json
-from vramcast.column_archive import Columns, Stamp, check_names, load_columns, save_columns
+from vramcast.column_archive import Columns, Stamp, check_names, decode_columns, encode_columns, load_columns, save_columns
 from vramcast.errors import InvalidFileError
 from vramcast.trace import Caveat, Column, Component, Event, OperatorCall, Phase, Subject, Trace
 from vramcast.version import __version__
@@ -46,6 +46,24 @@ def save_trace(trace: Trace, path: str | os.PathLike[str]) -> None:
     Raises:
         OutputError: the path cannot be written; nothing half-written is left there.
     """
+    save_columns(path, *_parts(trace))
+
+
+def encode_trace(trace: Trace) -> bytes:
+    """Return the trace as bytes to be kept inside another file; 10,000 events take 15 to 30 KiB."""
+    return encode_columns(*_parts(trace))
+
+
+def decode_trace(data: bytes) -> Trace:
+    """Read what `encode_trace` returned; what it declares is checked as in `load_trace`.
+
+    Raises:
+        InvalidFileError: the bytes are damaged, over the limits, or of a newer version.
+    """
+    return decode_columns(data, "trace", Stamp(format=FORMAT, version=VERSION), _read)
+
+
+def _parts(trace: Trace) -> tuple[_Header, Columns]:
     header = _Header(
         format=FORMAT,
         version=VERSION,
@@ -57,7 +75,7 @@ def save_trace(trace: Trace, path: str | os.PathLike[str]) -> None:
         calls={operation: call_to_json(call) for operation, call in trace.calls.items()},
         caveats=trace.caveats,
     )
-    save_columns(path, header, {name: getattr(trace, name) for name in _COLUMNS})
+    return header, {name: getattr(trace, name) for name in _COLUMNS}
 
 
 def load_trace(path: str | os.PathLike[str]) -> Trace:
@@ -91,7 +109,7 @@ def _check_trace(trace: Trace) -> None:
         lengths = {name: len(getattr(trace, name)) for name in table}
         if len(set(lengths.values())) > 1:
             raise InvalidFileError(f"its columns differ in length: {lengths}.")
-    emptying = trace.kinds == Event.EMPTY_CACHE
+    emptying = trace.empties_cache
     _require(bool(np.all(trace.blocks[emptying] == -1)) and _below(trace.blocks[~emptying], len(trace.sizes)), "blocks")
     _require(_below(trace.kinds, len(Event)), "kinds")
     _require(_below(trace.components, len(Component)), "components")

@@ -38,6 +38,8 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("image", (224, 224), ["--image", "224"]),
     ("image_range", (320, 960), ["--image-range", "320", "960"]),
     ("seq", 512, ["--seq", "512"]),
+    ("new_tokens", 128, ["--new-tokens", "128"]),
+    ("attention", "eager", ["--attention", "eager"]),
     ("inputs", ("x=2x3:int64", "y=2"), ["--input", "x=2x3:int64", "--input", "y=2"]),
     ("precision", "amp-bf16", ["--precision", "amp-bf16"]),
     ("optimizer", "sgd", ["--optimizer", "sgd"]),
@@ -61,6 +63,9 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("steps", 3, ["--steps", "3"]),
     ("prefetch", 2, ["--prefetch", "2"]),
     ("prefetch_dtype", "uint8", ["--prefetch-dtype", "uint8"]),
+    ("environment", {"torch": "2.1", "module_loading": "eager"}, ["--torch", "2.1", "--module-loading", "eager"]),
+    ("environment", {"deterministic": True, "cublas_workspace": ":4096:8"}, ["--deterministic", "--cublas-workspace", ":4096:8"]),
+    ("environment", {"cudnn_tf32": False}, ["--no-cudnn-tf32"]),
     ("zero_grad", "after-step", ["--zero-grad", "after-step"]),
     ("set_to_none", True, ["--set-to-none"]),
     ("set_to_none", False, ["--keep-grads"]),
@@ -73,6 +78,7 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("preset", "ultralytics", ["--preset", "ultralytics"]),
     ("seed", 7, ["--seed", "7"]),
     ("habits", {"conversion": "loader", "kept_outputs": 3}, ["--habit", "conversion=loader", "--habit", "kept_outputs=3"]),
+    ("habits", {"generation": "tuples", "logits": "fp32"}, ["--habit", "generation=tuples", "--habit", "logits=fp32"]),
     ("habits", {"half_validation_inputs": True}, ["--habit", "half_validation_inputs=true"]),
 ]
 

@@ -74,6 +74,25 @@ def test_choice(attention: AttentionCall, capability: tuple[int, int], expected:
     assert choose(attention, capability) is expected
 
 
+@pytest.mark.parametrize(
+    ("attention", "capability", "torch_version", "expected"),
+    [
+        (call(), A100, (1, 13), MATH),
+        (call(), A100, (2, 0), FLASH),
+        (call(head=160), A100, (2, 1), EFFICIENT),
+        (call(head=160), A100, (2, 2), FLASH),
+        (call(attn_mask=MASK), A100, (2, 0), MATH),
+        (call(attn_mask=MASK), A100, (2, 1), EFFICIENT),
+        (call(), H100, (2, 4), FLASH),
+        (call(), H100, (2, 13), CUDNN),
+    ],
+)
+def test_older_versions_have_fewer_kernels(
+    attention: AttentionCall, capability: tuple[int, int], torch_version: tuple[int, int], expected: SDPBackend
+) -> None:
+    assert choose(attention, capability, torch_version) is expected
+
+
 def test_choice_follows_the_switches_of_torch() -> None:
     with sdpa_kernel(MATH):
         assert choose(call(), A100) is MATH

@@ -2,93 +2,69 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from hand_made_outcomes import failed, outcome
 
-from vramcast.errors import InvalidFileError, UnknownNameError
-from vramcast.units import MIB
-from vramcast.validation import document, registry
-from vramcast.validation.accuracy import environment_constant, errors, in_first_half, judge
-from vramcast.validation.case import Case
-from vramcast.validation.outcome import Outcome, sample
-from vramcast.workload import Workload
-
-HEADER = "id,task,framework,model,batch_per_gpu,image_or_seq,precision,optimizer,extra,metric,value,unit,gpu,torch_version,source,confidence,notes\n"
-
-
-def _outcome(index: int, forecast: int, measured: int) -> Outcome:
-    model = f"timm:model{index}"
-    case = Case(
-        id=f"{index:03}", model=model, workload=Workload.train(batch=8), gpu="A100 40GB", metric="device", measured_bytes=measured, group=model
-    )
-    return Outcome(case=case, forecast_bytes=forecast)
+from vramcast.validation.accuracy import accuracy, environment_constant, in_first_half, judge
+from vramcast.validation.outcome import sample
+from vramcast.validation.targets import hold
 
 
 def test_constant_is_the_difference_that_all_cases_share() -> None:
-    outcomes = [_outcome(index, index * 1000, index * 1000 + 700) for index in range(1, 9)]
+    outcomes = [outcome(index, index * 1000, index * 1000 + 700) for index in range(1, 9)]
     assert environment_constant(outcomes) == 700
-    assert errors(outcomes, 700) == [0.0] * 8
 
 
 def test_errors_are_reported_of_the_half_nothing_was_fitted_on() -> None:
-    fitted = [_outcome(index, 1000, 1500) for index in range(40) if in_first_half(f"timm:model{index}")]
-    judged = [_outcome(index, 1000, 3000) for index in range(40) if not in_first_half(f"timm:model{index}")]
-    accuracy = judge([*fitted, *judged], is_fitted=True)
-    assert (accuracy.constant_bytes, accuracy.cases) == (500, len(judged))
-    assert accuracy.median == pytest.approx(0.5)
-    assert accuracy.bias == pytest.approx(-0.5)
+    fitted = [outcome(index, 1000, 1500) for index in range(40) if in_first_half(f"timm:model{index}")]
+    judged = [outcome(index, 1000, 3000) for index in range(40) if not in_first_half(f"timm:model{index}")]
+    verdict = judge([*fitted, *judged], is_fitted=True)
+    assert (verdict.constant_bytes, len(verdict.judged)) == (500, len(judged))
+    found = accuracy(verdict.judged)
+    assert (found.median, found.bias) == pytest.approx((0.5, -0.5))
 
 
-def test_quantiles_and_failures() -> None:
-    outcomes = [_outcome(index, 100 + index, 100) for index in range(10)]
-    failed = Outcome(case=outcomes[0].case, error="it cannot be built")
-    accuracy = judge([*outcomes, failed], is_fitted=False)
-    assert (accuracy.cases, accuracy.failures) == (10, 1)
-    assert (accuracy.median, accuracy.p90, accuracy.p95) == pytest.approx((0.04, 0.08, 0.09))
+def test_the_constant_belongs_to_device_memory_alone() -> None:
+    device = [outcome(index, 1000, 1500) for index in range(40)]
+    reserved = [outcome(index, 1000, 1000, metric="reserved") for index in range(40, 80)]
+    verdict = judge([*device, *reserved], is_fitted=True)
+    assert sum(item.outcome.case.metric == "reserved" for item in verdict.judged) == 40
+    assert accuracy(verdict.judged).largest == 0
+
+
+@pytest.mark.parametrize(("metric", "forecast"), [("allocated", 500), ("reserved", 1000), ("device", 1300)])
+def test_each_metric_is_held_against_its_own_figure(metric: str, forecast: int) -> None:
+    verdict = judge([outcome(1, 1000, 1000, metric=metric, context=300)], is_fitted=False)  # type: ignore[arg-type]
+    assert verdict.judged[0].forecast_bytes == forecast
+    assert verdict.judged[0].error == pytest.approx(forecast / 1000 - 1)
+
+
+def test_percentiles_and_failures() -> None:
+    verdict = judge([*(outcome(index, 100 + index, 100) for index in range(10)), failed(11)], is_fitted=False)
+    found = accuracy(verdict.judged)
+    assert (found.cases, len(verdict.failures)) == (10, 1)
+    assert (found.median, found.p90, found.p95, found.largest) == pytest.approx((0.04, 0.08, 0.09, 0.09))
+    assert (found.bias, found.low, found.high) == pytest.approx((0.04, 0.0, 0.09))
 
 
 def test_halves_are_about_equal_and_always_the_same() -> None:
     share = sum(in_first_half(f"timm:model{index}") for index in range(1000)) / 1000
     assert 0.45 < share < 0.55
-    assert in_first_half("timm:resnet50") == in_first_half("timm:resnet50")
+    assert [in_first_half(name) for name in ("timm:resnet50", "torchvision:vgg16", "torchvision:resnet50")] == [False, True, False]
 
 
 def test_sample_is_spread_evenly() -> None:
-    cases = [_outcome(index, 1, 1).case for index in range(100)]
+    cases = [outcome(index, 1, 1).case for index in range(100)]
     assert [case.id for case in sample(cases, 4)] == ["000", "025", "050", "075"]
     assert len(sample(cases, 1000)) == 100
 
 
-def test_rows_become_cases_or_are_named(tmp_path: Path) -> None:
-    (tmp_path / "timm_train_a100.csv").write_text(
-        HEADER
-        + "A-1,train,timm,convnext_tiny,32,,,,,device,6000,MiB,A100,,here,med,\nA-2,train,timm,vit_base,128,,,,,device,900,MiB,A100,,here,low,\n"
-    )
-    cases, unexpressed = registry.find("timm-a100").read(str(tmp_path))
-    assert [(case.model, case.workload.batch, case.measured_bytes) for case in cases] == [("timm:convnext_tiny", 32, 6000 * MIB)]
-    assert [row.id for row in unexpressed] == ["A-2"]
-
-
-def test_logs_state_gigabytes_or_gibibytes(tmp_path: Path) -> None:
-    row = "{id},train,ultralytics 8.3,{model},16,640,amp-fp16,optimizer: AdamW(lr=0.1),,reserved,2.0,{unit},Tesla T4 15102MiB,,here,high,\n"
-    rows = [("Y-1", "yolov8n.pt", "GB (reserved/1e9)"), ("Y-2", "yolo11s.pt", "GiB (reserved/2**30)"), ("Y-3", "best.pt", "GB")]
-    (tmp_path / "yolo_train.csv").write_text(HEADER + "".join(row.format(id=id_, model=model, unit=unit) for id_, model, unit in rows))
-    cases, unexpressed = registry.find("ultralytics-logs").read(str(tmp_path))
-    assert [(case.model, case.measured_bytes) for case in cases] == [("ultralytics:yolov8n", 2 * 10**9), ("ultralytics:yolo11s", 2 * 2**30)]
-    assert cases[0].workload.optimizer == "adamw"
-    assert "hides its architecture" in unexpressed[0].reason
-
-
-def test_missing_figures_say_where_to_name_them(tmp_path: Path) -> None:
-    with pytest.raises(InvalidFileError, match="Name their folder with --measured"):
-        registry.find("timm-a100").read(str(tmp_path))
-    with pytest.raises(UnknownNameError, match="timm-a100"):
-        registry.find("timm-a10")
-
-
-def test_page_repeats_no_measured_figure() -> None:
-    outcomes = [_outcome(index, 1000, 123457) for index in range(12)]
-    page = document.section(registry.find("timm-a100"), outcomes, [], 12)
-    assert "123457" not in page
-    assert "| cases | no forecast | median |" in page
+def test_targets_are_met_missed_or_not_run() -> None:
+    close = judge([outcome(index, 105, 100, metric="reserved") for index in range(9)] + [outcome(9, 200, 100, metric="reserved")], is_fitted=False)
+    results = {(item.case_set, item.statement): item for item in hold({"ultralytics-logs": close})}
+    median, within = (item for item in results.values() if item.case_set == "ultralytics-logs")
+    assert (median.is_met, median.found) == (True, pytest.approx(0.05))
+    assert (within.is_met, within.found) == (True, pytest.approx(0.9))
+    assert all(item.is_met is None for item in results.values() if item.case_set == "timm-a100")
+    far = judge([outcome(1, 200, 100, metric="reserved")], is_fitted=False)
+    assert [item.is_met for item in hold({"ultralytics-logs": far}) if item.case_set == "ultralytics-logs"] == [False, False]

@@ -44,9 +44,18 @@ def test_tf32_copies_channels_first_tensors() -> None:
     assert [one.size for one in backward if one.size] == [2 * X_BYTES, 4 * X_BYTES], "one workspace after the other"
 
 
-def test_half_types_need_no_rounding() -> None:
+def test_half_types_copy_as_tf32_does() -> None:
     half, weight = replace(X, dtype="float16"), replace(W, dtype="float16")
-    assert peak(RULE.backward(gradient(half, weight, half), BACKWARD)) == X_BYTES
+    assert peak(RULE.backward(gradient(half, weight, half), BACKWARD)) == 2 * X_BYTES
+
+
+def test_before_volta_half_types_run_on_tiled_fft() -> None:
+    half, weight = replace(X, dtype="float16"), replace(W, dtype="float16")
+    pascal = replace(FORWARD, stack=Stack(compute_capability=(6, 0)))
+    tiles, frequencies = 2 * 2, 32 * 17
+    assert peak(RULE.forward(convolution(half, weight), pascal)) == (8 * tiles * 128 + 64 * 64) * frequencies * 8
+    strided = convolution(half, weight, stride=(2, 2))
+    assert peak(RULE.forward(strided, pascal)) == peak(RULE.forward(strided, FORWARD)), "no FFT for strides"
 
 
 def test_channels_last_half_types_need_nothing() -> None:
@@ -73,6 +82,12 @@ def test_without_tensor_cores_winograd_serves_3x3_kernels() -> None:
     assert peak(RULE.forward(convolution(X, tensor(64, 64, 5, 5), padding=(2, 2)), VOLTA)) == 0
     off = replace(FORWARD, stack=Stack(allow_tf32=False))
     assert RULE.forward(convolution(X, W), off) == RULE.forward(convolution(X, W), VOLTA)
+
+
+def test_narrow_groups_need_nothing() -> None:
+    narrow, wide = (convolution(X, tensor(64, channels, 3, 3), groups=64 // channels) for channels in (16, 32))
+    assert peak(RULE.forward(narrow, FORWARD)) == 0
+    assert peak(RULE.forward(wide, FORWARD)) == 2 * X_BYTES
 
 
 def test_depthwise_kernels_need_nothing() -> None:
@@ -146,6 +161,6 @@ def test_more_images_never_need_less(batch: int, channels: int, side: int, kerne
     assert 0 <= needed(batch) <= needed(batch + 1)
 
 
-@pytest.mark.parametrize("name", ["copies", "rounding", "partial_sums", "winograd", "fft", "gemm"])
+@pytest.mark.parametrize("name", ["copies", "partial_sums", "winograd", "fft", "gemm"])
 def test_the_parameter_file_is_complete(name: str) -> None:
     assert all(value >= 0 for value in msgspec.structs.asdict(getattr(P, name)).values())

@@ -19,31 +19,32 @@ class SearchCount:
 class AgingPool(BlockPool):
     """A pool that knows the age of its blocks: the searches since a block was cached."""
 
-    __slots__ = ("_cached_at", "_count")
+    __slots__ = ("_count",)
 
     def __init__(self, stream: int, is_small: bool, config: AllocatorConfig, count: SearchCount) -> None:
         super().__init__(stream, is_small, config)
         self._count = count
-        self._cached_at: dict[Block, int] = {}
 
     def add(self, block: Block) -> None:
         """Cache a block, whose age is 0 from now on."""
-        self._cached_at[block] = self._count.searches
         super().add(block)
+        block.cached_at = self._count.searches
 
-    def remove(self, block: Block) -> None:
-        """Take a certain block out."""
-        super().remove(block)
-        del self._cached_at[block]
+    def add_joined(self, block: Block) -> None:
+        """Cache a block with its free neighbours; the age of the whole is 0 from now on."""
+        super().add_joined(block)
+        block.cached_at = self._count.searches
 
     def take(self, size: int) -> Block | None:
         """Search as every pool does; the blocks of all streams grow older by one."""
         self._count.searches += 1
-        block = super().take(size)
-        if block is not None:
-            del self._cached_at[block]
-        return block
+        return super().take(size)
+
+    def take_at(self, index: int, size: int) -> Block:
+        """Take as every pool does; the age of what is left is 0 from now on."""
+        self._entries[index][2].cached_at = self._count.searches
+        return super().take_at(index, size)
 
     def age(self, block: Block) -> int:
         """Return the number of searches since `block` was cached."""
-        return self._count.searches - self._cached_at[block]
+        return self._count.searches - block.cached_at

@@ -10,7 +10,6 @@ those streams, private pools of CUDA graphs, and user pools (`torch.cuda.MemPool
 
 from __future__ import annotations
 
-import functools
 from typing import Generic, Protocol, TypeVar
 
 from vramcast.allocator.blocks import Block, BlockPool
@@ -31,7 +30,7 @@ class DeviceMemory(Protocol[PoolT]):
         """Make the pool of a stream and size class."""
 
     def grow(self, pool: PoolT, size: int, event: int) -> Block | None:
-        """Return a new block of at least `size` bytes, in no pool (`alloc_block`); None: there is not enough memory."""
+        """Return a new block of at least `size` bytes, cached in the pool (`alloc_block`); None: there is not enough memory."""
 
     def collect_garbage(self, event: int) -> None:
         """Give old cached segments back before new ones are taken (`garbage_collect_cached_blocks`)."""
@@ -52,10 +51,10 @@ class CachingAllocator(Generic[PoolT]):
     def __init__(self, memory: DeviceMemory[PoolT], config: AllocatorConfig) -> None:
         self.num_alloc_retries = 0
         self._memory = memory
-        # Few sizes are asked for many times.
-        self._round_size = functools.cache(config.round_size)
-        self._small: dict[int, PoolT] = {}
-        self._large: dict[int, PoolT] = {}
+        self._config = config
+        self._pools: dict[tuple[int, bool], PoolT] = {}
+        self._routes: dict[int, dict[int, tuple[int, PoolT]]] = {}
+        """Stream and requested bytes -> rounded size and pool: few sizes are asked for many times."""
 
     @property
     def reserved(self) -> int:
@@ -64,16 +63,13 @@ class CachingAllocator(Generic[PoolT]):
 
     def allocate(self, requested: int, stream: int, event: int) -> Block | None:
         """Serve `requested` bytes on `stream` (`malloc`); None: out of memory."""
-        size = self._round_size(requested)
-        pools = self._small if size <= SMALL_SIZE else self._large
-        pool = pools.get(stream)
-        if pool is None:
-            pool = pools[stream] = self._memory.add_pool(stream, size <= SMALL_SIZE)
-        block = pool.take(size) or self._grow(pool, size, event)
-        if block is not None and block.size - size > pool.largest_slack and size < pool.split_below:
-            rest = block
-            block = rest.split_front(size)
-            pool.add(rest)
+        try:
+            size, pool = self._routes[stream][requested]
+        except KeyError:
+            size, pool = self._route(requested, stream)
+        block = pool.take(size)
+        if block is None:
+            block = self._grow(pool, size, event)
         return block
 
     def free(self, block: Block) -> None:
@@ -88,6 +84,16 @@ class CachingAllocator(Generic[PoolT]):
         """Return every segment taken from the driver so far, in that order."""
         return self._memory.segments()
 
+    def _route(self, requested: int, stream: int) -> tuple[int, PoolT]:
+        """Round a request and find its pool, once for each size."""
+        size = self._config.round_size(requested)
+        is_small = size <= SMALL_SIZE
+        pool = self._pools.get((stream, is_small))
+        if pool is None:
+            pool = self._pools[stream, is_small] = self._memory.add_pool(stream, is_small)
+        self._routes.setdefault(stream, {})[requested] = size, pool
+        return size, pool
+
     def _grow(self, pool: PoolT, size: int, event: int) -> Block | None:
         """Take new memory; when there is none, give cached segments back and try again, in the order of `malloc`."""
         memory = self._memory
@@ -99,4 +105,4 @@ class CachingAllocator(Generic[PoolT]):
             memory.release_cached(event)
             self.num_alloc_retries += 1
             block = memory.grow(pool, size, event)
-        return block
+        return None if block is None else pool.take_off(block, size)

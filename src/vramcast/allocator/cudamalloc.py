@@ -50,7 +50,9 @@ class MallocMemory:
             return None
         self.reserved += segment_size
         self._history.open(Segment(address, segment_size, pool.stream, pool.is_small, born=event, died=None))
-        return Block(address, segment_size, pool)
+        block = Block(address, segment_size, pool)
+        pool.add(block)
+        return block
 
     def collect_garbage(self, event: int) -> None:
         """Above the threshold, give back large unsplit segments of at least average age, until below it or none is left."""

@@ -37,7 +37,7 @@ class ExpandablePool(BlockPool):
         """By address."""
 
     def take(self, size: int) -> Block | None:
-        """Take out the smallest sufficient block, where one that can grow counts with all it can grow to."""
+        """Take from the smallest sufficient block, where one that can grow counts with all it can grow to."""
         entries = self._entries
         index = bisect_left(entries, (size,))
         if index == len(entries):
@@ -48,8 +48,7 @@ class ExpandablePool(BlockPool):
         block = entries[index][2]
         if not self.may_serve(size, block):
             return None
-        self.remove(block)
-        return block
+        return self.take_at(index, size)
 
     def add_unmapped(self, block: Block) -> None:
         """Note a stretch of addresses without memory."""
@@ -97,8 +96,6 @@ class ExpandableMemory:
             held, stretch = (block.size, block.following) if block.is_mapped else (0, block)
             assert stretch is not None, "_find_room counted what follows"
             block = self._map(pool, stretch, min(size - held, stretch.size), event)
-        if block is not None:
-            pool.remove(block)
         return block
 
     def collect_garbage(self, event: int) -> None:

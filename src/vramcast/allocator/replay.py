@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ def replay(
     config: AllocatorConfig = DEFAULT_CONFIG,
     limit: int | None = None,
     device_memory: int | None = None,
+    crowded: int | None = None,
 ) -> Timeline:
     """Play a trace to torch's native caching allocator.
 
@@ -34,11 +36,13 @@ def replay(
         config: The allocator's options.
         limit: Bytes the driver has for the allocator; None: any number, which tells what the program wants.
         device_memory: The card's whole memory (`totalGlobalMem`), of which `per_process_memory_fraction` is a share; None: `limit`.
+        crowded: Reserved bytes above which `EMPTY_CACHE_IF_CROWDED` empties the cache; None: it never does.
 
-    At the first request that cannot be served the timeline ends, with `out_of_memory` set.
+    A workspace that cannot be had is left out (`Trace.may_be_refused`). At the first other request that cannot be served the timeline
+    ends, with `out_of_memory` set.
     """
     memory = limit if device_memory is None else device_memory
-    return replay_on(trace, native_allocator(config, limit, memory))
+    return replay_on(trace, native_allocator(config, limit, memory), crowded)
 
 
 def native_allocator(config: AllocatorConfig, limit: int | None, device_memory: int | None) -> Allocator[Block]:
@@ -49,10 +53,10 @@ def native_allocator(config: AllocatorConfig, limit: int | None, device_memory: 
     return CachingAllocator(MallocMemory(driver, config, allowed), config)
 
 
-def replay_on(trace: Trace, allocator: Allocator[BlockT]) -> Timeline:
-    """Play a trace to any allocator that holds nothing yet."""
+def replay_on(trace: Trace, allocator: Allocator[BlockT], crowded: int | None = None) -> Timeline:
+    """Play a trace to any allocator that holds nothing yet; `crowded` as for `replay`."""
     with _garbage_collection_paused():
-        sizes, addresses, out_of_memory = _serve(trace, allocator)
+        sizes, addresses, out_of_memory = _serve(trace, allocator, crowded)
     end = len(trace) if out_of_memory is None else out_of_memory.event
     segments = allocator.segments()
     allocated = _allocated(trace, sizes, end)
@@ -64,6 +68,7 @@ def replay_on(trace: Trace, allocator: Allocator[BlockT]) -> Timeline:
         block_addresses=addresses,
         segments=segments,
         num_alloc_retries=allocator.num_alloc_retries,
+        refused=int((addresses[trace.blocks[:end][trace.kinds[:end] == Event.ALLOCATE]] < 0).sum()),
         out_of_memory=out_of_memory,
     )
 
@@ -80,32 +85,37 @@ def _garbage_collection_paused() -> Iterator[None]:
             gc.enable()
 
 
-def _serve(trace: Trace, allocator: Allocator[BlockT]) -> tuple[Column, Column, OutOfMemory | None]:
+def _serve(trace: Trace, allocator: Allocator[BlockT], crowded: int | None) -> tuple[Column, Column, OutOfMemory | None]:
     """Return, per block of the trace, the size and address of what served it, and the request that could not be served."""
     # The hot loop: plain lists and local names, since reading numpy elements one by one is ten times slower.
-    allocate_kind, free_kind = int(Event.ALLOCATE), int(Event.FREE)
+    allocate_kind, free_kind, empty_kind = int(Event.ALLOCATE), int(Event.FREE), int(Event.EMPTY_CACHE)
     requested, streams = trace.sizes.tolist(), trace.streams.tolist()
     allocate, free = allocator.allocate, allocator.free
     sizes, addresses = [0] * len(requested), [-1] * len(requested)
-    served: dict[int, BlockT] = {}
+    served: list[Any] = [None] * len(requested)  # BlockT, from its allocation on
     out_of_memory = None
     for event, (kind, index) in enumerate(zip(trace.kinds.tolist(), trace.blocks.tolist())):
         if kind == allocate_kind:
             block = allocate(requested[index], streams[index], event)
             if block is None:
+                if trace.may_be_refused[index]:
+                    continue
                 out_of_memory = OutOfMemory(event, requested[index], allocator.reserved)
                 break
             # Noted now: the block's size changes when it is joined with others later.
-            served[index], sizes[index], addresses[index] = block, block.size, block.address
+            served[index] = block
+            sizes[index] = block.size
+            addresses[index] = block.address
         elif kind == free_kind:
-            free(served[index])
-        else:
+            if served[index] is not None:  # not refused
+                free(served[index])
+        elif kind == empty_kind or (crowded is not None and allocator.reserved > crowded):
             allocator.empty_cache(event)
     return np.array(sizes, np.int64), np.array(addresses, np.int64), out_of_memory
 
 
 def _allocated(trace: Trace, block_sizes: Column, end: int) -> Column:
-    events = np.flatnonzero(trace.kinds[:end] != Event.EMPTY_CACHE)
+    events = np.flatnonzero(~trace.empties_cache[:end])
     sizes = block_sizes[trace.blocks[events]]
     changes = np.zeros(end, np.int64)
     changes[events] = np.where(trace.kinds[events] == Event.ALLOCATE, sizes, -sizes)

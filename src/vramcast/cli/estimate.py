@@ -25,6 +25,7 @@ Examples:
   vramcast estimate torchvision:resnet50 --train --batch 64 --gpu "rtx 4090"
   vramcast estimate timm:vit_base_patch16_224 --train --precision amp-bf16 --batch 128 --gpu a100-80gb
   vramcast estimate yolov8n --train --preset ultralytics --batch 16 --image 640 --gpu 16GiB
+  vramcast estimate transformers:./my-model --infer --seq 512 --new-tokens 256 --batch 4 --precision bf16 --gpu l4
   vramcast estimate model.py:build --input x=8x3x512x512 --format json -o estimate.json
   vramcast estimate torchvision:resnet50 --train --workload run.toml --format snapshot -o memory.pickle
 

@@ -12,9 +12,11 @@ from click.exceptions import Exit
 from click.shell_completion import shell_complete
 
 from vramcast.cli.completion import COMPLETE_VARIABLE, completion
+from vramcast.cli.diff import diff
 from vramcast.cli.estimate import estimate
 from vramcast.cli.fit import fit
 from vramcast.cli.gpus import gpus
+from vramcast.cli.measure import measure
 from vramcast.cli.models import models
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.rules import rules
@@ -46,7 +48,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, fit, sweep, models, gpus, rules, validate, completion):
+for command in (estimate, fit, sweep, models, gpus, rules, measure, diff, validate, completion):
     commands.add_command(command)
 
 

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from vramcast.cli.sections import SectionedOption
+from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.presets import PRESETS, applied
 from vramcast.workload import OPTIMIZERS, PRECISIONS, Habits, Workload, make
@@ -41,7 +42,8 @@ def _switch(section: str, name: str, text: str) -> Callable[[Command], Command]:
     return _option(section, f"--{name}/--no-{name}", default=None, help=text)
 
 
-_WHAT, _NUMBERS, _LOOP, _RUN, _FURTHER = "What is run", "Numbers", "Optimizer and training loop", "Whole run", "Further"
+_WHAT, _NUMBERS, _LOOP, _RUN = "What is run", "Numbers", "Optimizer and training loop", "Whole run"
+_STACK, _FURTHER = "Software stack", "Further"
 
 _HABITS = Habits.__struct_fields__
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -51,10 +53,16 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--image", callback=_image_size, metavar="N|HxW", help="Image side, or height x width, in pixels."),
     _option(_WHAT, "--image-range", nargs=2, type=int, metavar="MIN MAX", help="Multi-scale training; the largest side counts."),
     _option(_WHAT, "--seq", type=int, metavar="N", help="Sequence length of a language model, in tokens."),
+    _option(_WHAT, "--new-tokens", type=int, metavar="N", help="Tokens that a language model generates after the prompt of --seq."),
     _option(_WHAT, "--input", "inputs", multiple=True, metavar="NAME=SHAPE[:DTYPE]", help="Any other input: x=2x3x224x224:float32. Repeatable."),
     _option(_WHAT, "--classes", type=int, metavar="N", help="Number of classes."),
     _option(_WHAT, "--targets", type=int, metavar="N", help="Objects per image in the worst batch."),
-    _option(_WHAT, "--preset", type=click.Choice(tuple(PRESETS)), help="Habits of a trainer; options given here take precedence."),
+    _option(
+        _WHAT,
+        "--preset",
+        type=click.Choice(tuple(PRESETS)),
+        help="Habits of a trainer, or of a library's older version; options given here take precedence.",
+    ),
     _option(
         _WHAT,
         "--workload",
@@ -64,6 +72,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Fields from a file; options take precedence.",
     ),
     _option(_NUMBERS, "--precision", type=click.Choice(PRECISIONS), help="amp-... is autocast; fp16 and bf16 convert the module."),
+    _option(_NUMBERS, "--attention", type=click.Choice(["auto", "eager", "sdpa"]), help="How a transformers model computes attention."),
     _switch(_NUMBERS, "channels-last", "Module and images in channels-last layout."),
     _switch(_NUMBERS, "cudnn-benchmark", "torch.backends.cudnn.benchmark."),
     _option(_LOOP, "--optimizer", type=click.Choice(OPTIMIZERS), metavar="NAME", help=f"One of {', '.join(OPTIMIZERS)}."),
@@ -91,11 +100,17 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _switch(_RUN, "val-ema", "Validate the averaged copy."),
     _option(_FURTHER, "--allocator", metavar="OPTIONS", help="As in PYTORCH_CUDA_ALLOC_CONF: expandable_segments:True."),
     _option(_FURTHER, "--habit", "habits", multiple=True, metavar="NAME=VALUE", help=f"Detail of the loop: {', '.join(_HABITS)}. Repeatable."),
+    _option(_STACK, "--torch", metavar="VERSION", help="Version of torch on the GPU machine, such as 2.1; older ones allocate otherwise."),
+    _option(_STACK, "--module-loading", type=click.Choice(["lazy", "eager"]), help="CUDA_MODULE_LOADING; eager contexts are a gigabyte larger."),
+    _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN."),
+    _option(_STACK, "--cublas-workspace", metavar="CONFIG", help="CUBLAS_WORKSPACE_CONFIG, such as :4096:8."),
+    _switch(_STACK, "cudnn-tf32", "torch.backends.cudnn.allow_tf32 (on by default)."),
     _option(_FURTHER, "--seed", type=int, metavar="N", help="Seed of the drawn values."),
 )
 
 _VALIDATION = {"val_batch": "batch", "val_precision": "precision", "val_image": "image", "val_ema": "uses_ema"}
-_PARTS = ("validation", "habits")
+_ENVIRONMENT = Environment.__struct_fields__
+_PARTS = ("validation", "habits", "environment")
 """Fields that have fields of their own, which can be given one by one."""
 _NAMED_ALIKE = set(Workload.__struct_fields__) - {"ema", *_PARTS}
 
@@ -138,6 +153,7 @@ def fields_from(options: Options) -> dict[str, Any]:
         "ema": _ema(options["ema"], options["ema_device"]),
         "validation": {field: options[name] for name, field in _VALIDATION.items() if options[name] is not None},
         "habits": dict(_habit(text) for text in options["habits"]),
+        "environment": {field: options[field] for field in _ENVIRONMENT if options[field] is not None},
     }
     return fields | {name: value for name, value in parts.items() if value}
 

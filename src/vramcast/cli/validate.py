@@ -3,44 +3,101 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from vramcast.cli.output import print_json, reader_may_leave
 from vramcast.cli.progress import counted
+from vramcast.errors import EXIT_WORSENED
+
+if TYPE_CHECKING:
+    from vramcast.validation.case import CaseSet
+    from vramcast.validation.results import Results
+    from vramcast.validation.summary import Examined
 
 EXAMPLES = """\b
 Examples:
+  vramcast validate yolo-autobatch
   vramcast validate timm-a100 --measured measured/ --sample 200
-  vramcast validate --measured measured/ --output docs/accuracy.md"""
+  vramcast validate --measured measured/ --document docs/accuracy.md
+  vramcast validate --sample 40 --baseline validation/baseline.json"""
 
 
 @click.command("validate", epilog=EXAMPLES)
 @click.argument("sets", nargs=-1, metavar="[SET]...")
-@click.option("--measured", required=True, type=click.Path(file_okay=False), help="Folder of the measured figures.")
+@click.option("--measured", type=click.Path(file_okay=False), help="Folder of the figures whose licence keeps them out of vramcast.")
 @click.option("--sample", type=click.IntRange(1), help="Forecast at most this many cases of a set, evenly spread.")
 @click.option("--processes", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="all cores", help="Processes to forecast in.")
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Write the page there rather than to standard output.")
-def validate(sets: tuple[str, ...], measured: str, sample: int | None, processes: int, output: str | None) -> None:
+@click.option("--results", "results_path", type=click.Path(dir_okay=False), show_default="in the user's cache",
+              help="File that keeps outcomes as they come: what is there and still valid is not forecast again.")  # fmt: skip
+@click.option("--format", "form", type=click.Choice(("text", "json")), default="text", show_default=True, help="How to print what was found.")
+@click.option("--document", type=click.Path(dir_okay=False), help="Write it as a page with plots, too.")
+@click.option("--baseline", "baseline_path", type=click.Path(dir_okay=False), help="Exit with 1 when errors are larger than in this file.")
+@click.option("--write-baseline", type=click.Path(dir_okay=False), help="Make this file from the errors found.")
+def validate(
+    sets: tuple[str, ...], measured: str | None, sample: int | None, processes: int, results_path: str | None, form: str,
+    document: str | None, baseline_path: str | None, write_baseline: str | None,
+) -> None:  # fmt: skip
     """Hold forecasts against figures measured on real cards, and say how far off they are.
 
-    Every set named is read from its file in the folder, all of them when none is.
+    Sets are named, or all are taken; those that may not be shipped with vramcast are read from the folder --measured, and passed over
+    without it. An interrupted validation goes on where it stopped.
     """
     from vramcast.reports.files import check_writable
-    from vramcast.validation import document, outcome, registry
+    from vramcast.validation import baseline, page, registry, wording
+    from vramcast.validation.results import Results, default_path
+    from vramcast.validation.summary import summarize
 
-    if output:
-        check_writable(Path(output))
-    chosen = [registry.find(name) for name in sets or registry.SETS]
-    command = " ".join(["vramcast validate", *sets, "--measured DIR", *([f"--sample {sample}"] if sample else [])])
-    parts = [document.HEAD.format(command=command)]
-    for case_set in chosen:
-        cases, unexpressed = case_set.read(measured)
-        with counted(case_set.name) as progress:
-            outcomes = outcome.forecast_all(outcome.sample(cases, sample or len(cases)), processes, progress)
-        parts.append(document.section(case_set, outcomes, unexpressed, len(cases)))
-    text = "\n".join(parts)
-    if output:
-        Path(output).write_text(text, encoding="utf-8")
-    else:
-        click.echo(text)
+    for path in filter(None, (document, write_baseline)):
+        check_writable(Path(path))
+    held_against = baseline.read(Path(baseline_path)) if baseline_path else None
+    chosen = [registry.find(name) for name in sets] or _readable(list(registry.SETS.values()), measured)
+    with Results(Path(results_path) if results_path else default_path()) as results:
+        examined = [_examine(case_set, measured, sample, processes, results) for case_set in chosen]
+    validation = summarize(examined)
+    with reader_may_leave():
+        print_json(validation) if form == "json" else click.echo(wording.text(validation))
+    if document:
+        page.write(Path(document), validation, examined, measured, _command(sets, sample))
+    if write_baseline:
+        baseline.write(Path(write_baseline), validation, sample)
+    if held_against is not None:
+        _hold(baseline.worsened(held_against, validation))
+
+
+def _readable(sets: Sequence[CaseSet], measured: str | None) -> list[CaseSet]:
+    """Return the sets whose figures are at hand, and name the others."""
+    chosen = [case_set for case_set in sets if case_set.is_open or measured is not None]
+    passed_over = [case_set.name for case_set in sets if case_set not in chosen]
+    if passed_over:
+        click.echo(f"passed over, as their figures are read from --measured: {', '.join(passed_over)}", err=True)
+    return chosen
+
+
+def _examine(case_set: CaseSet, measured: str | None, sample: int | None, processes: int, results: Results) -> Examined:
+    from vramcast.validation.outcome import sample as sampled
+    from vramcast.validation.run import forecast_all
+    from vramcast.validation.summary import Examined
+
+    cases, unexpressed = case_set.read(measured)
+    chosen = sampled(cases, sample or len(cases))
+    with counted(case_set.name) as progress:
+        outcomes = forecast_all(case_set, chosen, results, processes, progress)
+    return Examined(case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed), laws=case_set.laws(measured))
+
+
+def _command(sets: Sequence[str], sample: int | None) -> str:
+    """Return what anybody can type to get the same page."""
+    return " ".join(["vramcast validate", *sets, "--measured DIR", *([f"--sample {sample}"] if sample else [])])
+
+
+def _hold(complaints: Sequence[str]) -> None:
+    if not complaints:
+        click.echo("no set is further off than the baseline allows", err=True)
+        return
+    for complaint in complaints:
+        click.echo(f"worse than the baseline: {complaint}", err=True)
+    click.get_current_context().exit(EXIT_WORSENED)

@@ -8,8 +8,13 @@ The driver sets memory aside for every thread that a card can hold at once (loca
 comes to within 22 % of all 16 processes of `context.toml`, from a T4 (130 MiB) to a B200 (710 MiB), also of those whose chip is left
 out of the fit. The rest is the variety of kernels a process loads, the driver and the CUDA version.
 
-Known limits: Linux with lazy module loading (CUDA >= 11.7; eager loading adds 0.4 to 1 GiB); NCCL, CUDA graphs and further
-processes on the card are not in it; nothing was measured on AMD cards or before compute capability 7.5, whose range is wider.
+With eager module loading (`CUDA_MODULE_LOADING=EAGER`, and every torch before 1.13) all kernels of torch and of the libraries are on the
+card from the start. How much that adds is seen in processes of that time, less what the line gives for their card: RTX 3090 1.13 GiB
+(pytorch issue 49877), V100 0.93 GiB (transformers, perf_train_gpu_one, 2022), RTX 2080 Ti 0.6 GiB with CUDA 10.1 (issue 49877); torch's
+own kernels alone add 0.35 GiB (pull request 86509).
+
+Known limits: Linux; NCCL, CUDA graphs and further processes on the card are not in it; nothing was measured on AMD cards or before
+compute capability 7.5, whose range is wider.
 """
 
 from __future__ import annotations
@@ -32,6 +37,8 @@ _FITTED_BAND = (0.7, 1.4)
 _UNMEASURED_BAND = (0.5, 2.0)
 """Architectures with no process in the table: the line's slope was not seen there."""
 _OLDEST_FITTED = (7, 5)
+_EAGER_LOW, _EAGER, _EAGER_HIGH = GIB * 35 // 100, GIB, GIB * 13 // 10
+"""What eager loading adds: torch's kernels alone, the middle of the processes read, and a fifth more than the largest of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +92,20 @@ class Line:
         return self.intercept + self.slope * threads
 
 
-def context_bytes(gpu: GpuSpec | None) -> ContextRange:
+def context_bytes(gpu: GpuSpec | None, *, loads_eagerly: bool = False) -> ContextRange:
     """Return what a process holds on this card before and beside torch's allocator; None: on a card nobody named.
 
     A card of a chip in `context.toml` gets the median of its processes, a card with known multiprocessors the fitted line,
     any other the span of the whole table.
     """
+    lazy = _of_lazy(gpu)
+    if not loads_eagerly:
+        return lazy
+    source = f"{lazy.source}; eager module loading as in processes of torch before 1.13"
+    return ContextRange(lazy.low + _EAGER_LOW, lazy.typical + _EAGER, lazy.high + _EAGER_HIGH, source, is_measured=False)
+
+
+def _of_lazy(gpu: GpuSpec | None) -> ContextRange:
     if gpu is None or gpu.compute_capability is None or gpu.sm_count is None:
         return _of_any_card()
     capability, sms = gpu.compute_capability, gpu.sm_count

@@ -11,7 +11,7 @@ from vramcast.reports.glyphs import Glyphs
 from vramcast.units import format_bytes, format_count, format_gib
 from vramcast.workload import Workload
 
-_SHOWN_FIRST = ("mode", "batch", "image", "seq", "inputs", "precision", "optimizer", "optimizer_loop", "preset")
+_SHOWN_FIRST = ("mode", "batch", "image", "seq", "new_tokens", "inputs", "precision", "optimizer", "optimizer_loop", "preset")
 _ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 
 
@@ -60,6 +60,8 @@ def task(fields: Mapping[str, object], glyphs: Glyphs, told: Collection[str] = (
         parts.append(glyphs.times.join(str(side) for side in workload.image))
     if workload.seq is not None:
         parts.append(f"seq {workload.seq}")
+    if workload.new_tokens is not None:
+        parts.append(f"{workload.new_tokens} new tokens")
     parts += [f"{spec.name}={'x'.join(str(side) for side in spec.shape)}:{spec.dtype}" for spec in workload.inputs]
     parts.append(workload.precision)
     if workload.is_training:

@@ -9,7 +9,7 @@ pytorch.org/memory_viz and `torch.cuda._memory_viz` read it. Its parts, as of to
       allocated_size, active_size (bytes of blocks), requested_size (bytes asked for), blocks
         address, size, requested_size, state ("active_allocated", "active_pending_free", "inactive"), frames
     device_traces       per device, what happened since recording began, in order
-      action, addr, size, stream, time_us, frames, pool_id; device_free in place of addr for "oom"
+      action, addr, size, stream, time_us, frames, pool_id, user_metadata (`marks.py`); device_free in place of addr for "oom"
     allocator_settings  options of PYTORCH_CUDA_ALLOC_CONF
     external_annotations
 
@@ -25,7 +25,7 @@ Frames are dictionaries `filename`, `line`, `name`, innermost first. A free and 
 block was used on another stream (`record_stream`).
 """
 
-from vramcast.snapshot.read import load_snapshot
+from vramcast.snapshot.read import load_peak_reserved, load_snapshot, read_peak_reserved, read_snapshot
 from vramcast.snapshot.write import save_snapshot, to_snapshot
 
-__all__ = ["load_snapshot", "save_snapshot", "to_snapshot"]
+__all__ = ["load_peak_reserved", "load_snapshot", "read_peak_reserved", "read_snapshot", "save_snapshot", "to_snapshot"]

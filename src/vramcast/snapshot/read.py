@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from vramcast.errors import InvalidFileError
 from vramcast.snapshot.assemble import TraceAssembler
-from vramcast.snapshot.frames import Frame, Site, is_empty_cache, read_forecast_stack, read_real_stack
+from vramcast.snapshot.frames import RECORDED, Frame, Site, is_empty_cache, read_forecast_stack, read_real_stack
+from vramcast.snapshot.marks import Marks, are_marked
 from vramcast.snapshot.plain_pickle import load_plain_pickle
 from vramcast.snapshot.recording import Recording, read_recording
 from vramcast.snapshot.schema import Origin, Snapshot, checked, component_of, read_frames
@@ -35,42 +36,70 @@ def load_snapshot(path: str | os.PathLike[str], device: int | None = None) -> Tr
         UnknownNameError: the snapshot has no such device.
     """
     try:
-        snapshot = checked(load_plain_pickle(path), Snapshot, "the snapshot")
-        recording = read_recording(snapshot, device)
-        return _to_trace(snapshot, recording, snapshot.vramcast or _unknown_origin(path))
+        return read_snapshot(load_plain_pickle(path), Subject(Path(path).stem, "snapshot", parameters=0, trainable_parameters=0), device)
     except InvalidFileError as error:
         raise InvalidFileError(f"{str(path)!r} cannot be read as a memory snapshot: {error}") from error
 
 
-def _unknown_origin(path: str | os.PathLike[str]) -> Origin:
-    return Origin(Subject(Path(path).stem, "snapshot", parameters=0, trainable_parameters=0))
+def load_peak_reserved(path: str | os.PathLike[str], device: int | None = None) -> int:
+    """Return the most bytes of segments that a snapshot's file records; read, and refused, as by `load_snapshot`."""
+    try:
+        return read_peak_reserved(load_plain_pickle(path), device)
+    except InvalidFileError as error:
+        raise InvalidFileError(f"{str(path)!r} cannot be read as a memory snapshot: {error}") from error
 
 
-def _to_trace(snapshot: Snapshot, recording: Recording, origin: Origin) -> Trace:
+def read_snapshot(raw: object, subject: Subject, device: int | None = None, *, may_have_retried: bool = True) -> Trace:
+    """Return the trace of a snapshot as `torch.cuda.memory._snapshot()` returns it; `subject` where it names none itself.
+
+    `may_have_retried`: whether an allocation may have given segments back and tried again (torch counts that: `num_alloc_retries`). Where none
+    has, every segment given back is an `EMPTY_CACHE`: cuDNN's search empties the cache too, and no Python stack says so.
+
+    Raises:
+        InvalidFileError: not a snapshot; the message says what was found.
+        UnknownNameError: the snapshot has no such device.
+    """
+    snapshot = checked(raw, Snapshot, "the snapshot")
+    return _to_trace(snapshot, read_recording(snapshot, device), snapshot.vramcast or Origin(subject), may_have_retried)
+
+
+def read_peak_reserved(raw: object, device: int | None = None) -> int:
+    """Return the most bytes of segments held at any recorded moment: torch's own figure, nothing replayed.
+
+    Raises as `read_snapshot`.
+    """
+    return read_recording(checked(raw, Snapshot, "the snapshot"), device).peak_reserved()
+
+
+def _to_trace(snapshot: Snapshot, recording: Recording, origin: Origin, may_have_retried: bool) -> Trace:
     stacks = _Stacks(read_real_stack if snapshot.vramcast is None else read_forecast_stack)
     assembler = TraceAssembler()
     earlier = recording.earlier_blocks()
     for block in earlier:
         site = stacks.read(block.frames).site._replace(phase=BEFORE_RECORDING)
         assembler.allocate(block.address, block.size, Component.OTHER, block.stream, site)
-    _replay(recording, stacks, assembler)
+    _replay(recording, stacks, assembler, may_have_retried)
     trace = assembler.finish(origin.subject, origin.caveats)
     return trace.with_caveats(*_caveats(snapshot, recording, len(earlier), assembler.unmatched))
 
 
-def _replay(recording: Recording, stacks: _Stacks, assembler: TraceAssembler) -> None:
+def _replay(recording: Recording, stacks: _Stacks, assembler: TraceAssembler, may_have_retried: bool) -> None:
     """Feed the recorded events to the assembler."""
     freed = recording.freeing_action
-    releases = dict(recording.releases())
+    releases = {first: retries and may_have_retried for first, retries in recording.releases()}
+    marks = Marks(RECORDED) if are_marked(entry.user_metadata for entry in recording.entries) else None
     for i, entry in enumerate(recording.entries):
+        site = stacks.read(entry.frames).site
+        if marks is not None:
+            site = marks.place(site, entry.user_metadata)
         if entry.action == "alloc":
             if entry.size == 0:
                 raise InvalidFileError(f"event {i} allocates no bytes.")
-            assembler.allocate(entry.addr, entry.size, component_of(entry.category), entry.stream, stacks.read(entry.frames).site)
+            assembler.allocate(entry.addr, entry.size, component_of(entry.category), entry.stream, site)
         elif entry.action == freed:
-            assembler.free(entry.addr, stacks.read(entry.frames).site)
+            assembler.free(entry.addr, site)
         elif i in releases and (not releases[i] or stacks.read(entry.frames).empties_cache):
-            assembler.empty_cache(stacks.read(entry.frames).site)
+            assembler.empty_cache(site)
 
 
 class _Stack(NamedTuple):

@@ -15,6 +15,7 @@ MOST_BLOCKS = 10**7
 
 _RELEASES = frozenset({"segment_free", "segment_unmap"})
 _NEW_MEMORY = frozenset({"segment_alloc", "segment_map", "oom"})
+_SEGMENT_SIGNS = {"segment_alloc": 1, "segment_map": 1, "segment_free": -1, "segment_unmap": -1}
 _IN_USE = frozenset({"active_allocated", "active_pending_free", "active_awaiting_free"})
 
 
@@ -38,6 +39,8 @@ class Recording:
     held: Sequence[Held]
     """The blocks in use at the end."""
     has_private_pools: bool
+    segment_bytes: int = 0
+    """Bytes of the segments at the end."""
 
     @property
     def freeing_action(self) -> str:
@@ -66,6 +69,12 @@ class Recording:
                 earlier.setdefault(block.address, block)
         return sorted(earlier.values(), key=lambda block: block.address)
 
+    def peak_reserved(self) -> int:
+        """Return the most bytes of segments held at once, from what was recorded of them and what was left at the end."""
+        steps = [entry.size * _SEGMENT_SIGNS.get(entry.action, 0) for entry in self.entries]
+        at_first = self.segment_bytes - sum(steps)
+        return max(itertools.accumulate(steps, initial=at_first))
+
     def releases(self) -> Iterator[tuple[int, bool]]:
         """Yield, per run of segments given back, the index of its first event and whether new memory was asked for next.
 
@@ -91,7 +100,8 @@ def read_recording(snapshot: Snapshot, device: int | None) -> Recording:
     chosen = _choose_device([len(trace) for trace in traces], [segment.device for segment in segments], device)
     own = [segment for segment in segments if segment.device == chosen]
     entries = [checked(entry, Entry, f"event {i}") for i, entry in enumerate(traces[chosen])]
-    return Recording(chosen, entries, list(_held(own)), any(segment.segment_pool_id != (0, 0) for segment in own))
+    held, size = _held(own)
+    return Recording(chosen, entries, held, any(segment.segment_pool_id != (0, 0) for segment in own), size)
 
 
 def _choose_device(events: Sequence[int], devices_of_segments: Sequence[int], asked: int | None) -> int:
@@ -105,16 +115,20 @@ def _choose_device(events: Sequence[int], devices_of_segments: Sequence[int], as
     return max(range(len(events)), key=lambda i: (events[i], segments[i]))
 
 
-def _held(segments: Sequence[Segment]) -> Iterator[Held]:
-    count = 0
+def _held(segments: Sequence[Segment]) -> tuple[list[Held], int]:
+    """Return the blocks in use, and the bytes of all segments, which are those of their blocks."""
+    held: list[Held] = []
+    count = total = 0
     for segment in segments:
         address = segment.address
         for raw in checked_list(segment.blocks, "the blocks of a segment"):
             block = checked(raw, Block, "a block")
             if block.state in _IN_USE:
-                yield Held(address, block.requested_size or block.size, segment.stream, block.frames)
+                held.append(Held(address, block.requested_size or block.size, segment.stream, block.frames))
             # A block's address is in the file only since torch 2.1; its place in the list always says it.
             address += block.size
+            total += block.size
             count += 1
             if count > MOST_BLOCKS:
                 raise InvalidFileError(f"the segments list more than {MOST_BLOCKS:,} blocks.")
+    return held, total

@@ -29,6 +29,8 @@ class Entry(msgspec.Struct, frozen=True):
     frames: Any = None
     category: str | None = None
     device_free: int = 0
+    user_metadata: Any = None
+    """The text that `torch.cuda.memory._set_memory_metadata` set on the thread that acted (torch 2.13); see `marks.py`."""
 
 
 class Block(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from vramcast.snapshot.frames import EMPTY_CACHE, Frame, Site, write_stack
-from vramcast.trace import Event, Trace
+from vramcast.trace import Trace
 
 Stack = list[dict[str, Any]]
 
@@ -19,7 +19,7 @@ class TraceStacks:
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         # Plain lists: reading numpy elements one by one is ten times slower.
-        self._operations, self._empties_cache = trace.operations.tolist(), (trace.kinds == Event.EMPTY_CACHE).tolist()
+        self._operations, self._empties_cache = trace.operations.tolist(), trace.empties_cache.tolist()
         self._born, self._owners = trace.allocated_at.tolist(), trace.block_modules.tolist()
         self._of_operation = functools.cache(self._write_operation)
         self._of_site = functools.cache(self._write_site)

@@ -11,7 +11,7 @@ program's own and, over all calls, what is held when scratch is taken plus that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -214,4 +214,4 @@ def _merged(wanted: Sequence[tuple[Scratch, ...]]) -> tuple[tuple[Scratch, ...],
 
 
 def _without_size(scratch: Scratch) -> Scratch:
-    return Scratch(0, scratch.after, scratch.until, scratch.launch, scratch.through, scratch.once, scratch.stays, scratch.empties_cache)
+    return replace(scratch, size=0)

@@ -14,13 +14,14 @@ from vramcast.errors import WorkloadError
 from vramcast.family import TraceFamily
 from vramcast.family.piece import Point
 from vramcast.gpu.spec import GpuSpec
+from vramcast.input_spec import InputSpec
 from vramcast.pipeline import Progress, forecast
 from vramcast.presets import at_batch
 from vramcast.sources import registry
 from vramcast.sources.interface import Model
 from vramcast.sources.python_object import model_of
 from vramcast.trace import Trace
-from vramcast.workload import InputSpec, Validation, Workload
+from vramcast.workload import Validation, Workload
 
 if TYPE_CHECKING:
     from torch import nn

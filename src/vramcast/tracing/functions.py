@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from vramcast.environment import Version
 from vramcast.tracing.cuda.autocast import Autocast
 from vramcast.tracing.cuda.devices import as_meta, is_cuda
 from vramcast.tracing.cuda.functions import FUNCTIONS
@@ -25,13 +26,14 @@ from vramcast.tracing.values import Values
 
 
 class CudaFunctions(TorchFunctionMode):
-    """Answers torch functions on meta tensors as a card of this compute capability would."""
+    """Answers torch functions on meta tensors as a card of this compute capability would under this version of torch."""
 
-    def __init__(self, recorder: Recorder, values: Values, capability: tuple[int, int]) -> None:
+    def __init__(self, recorder: Recorder, values: Values, capability: tuple[int, int], torch_version: Version) -> None:
         super().__init__()
         self.recorder = recorder
         self.values = values
         self.capability = capability
+        self.torch_version = torch_version
         self.autocast = Autocast(recorder)
 
     def __torch_function__(self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:

@@ -121,6 +121,10 @@ class Recorder:
         """Record `torch.cuda.empty_cache()`."""
         self._event(Event.EMPTY_CACHE, -1)
 
+    def empty_cache_if_crowded(self) -> None:
+        """Record that the cache is emptied where more than half of the card is reserved."""
+        self._event(Event.EMPTY_CACHE_IF_CROWDED, -1)
+
     def claim(self, component: Component, tensors: Iterable[torch.Tensor]) -> None:
         """Say what storages are for; the first claim wins."""
         for tensor in tensors:

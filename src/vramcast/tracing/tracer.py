@@ -14,6 +14,7 @@ from types import TracebackType
 import torch
 from torch import nn
 
+from vramcast.environment import NEWEST_VERSION, Version
 from vramcast.trace import Component
 from vramcast.tracing.cuda.facade import cuda_present
 from vramcast.tracing.dispatch import MetaDispatch
@@ -30,13 +31,13 @@ _BLIND_PHASES = frozenset({"load", "backward", "optimizer", "ema", "zero_grad", 
 class Tracer:
     """A `Probe` that listens to a program running on meta tensors."""
 
-    def __init__(self, capability: tuple[int, int] = (8, 0), seed: int = 0) -> None:
+    def __init__(self, capability: tuple[int, int] = (8, 0), seed: int = 0, torch_version: Version = NEWEST_VERSION) -> None:
         self.recorder = Recorder()
         self._values = Values(self.recorder)
         self.recorder.on_death = self._values.died
         self._modules = ModuleStack(self.recorder)
         self._dispatch = MetaDispatch(self.recorder, self._modules, self._values)
-        self._functions = CudaFunctions(self.recorder, self._values, capability)
+        self._functions = CudaFunctions(self.recorder, self._values, capability, torch_version)
         self._capability = capability
         self._seed = seed
         self._stack = contextlib.ExitStack()
@@ -58,6 +59,7 @@ class Tracer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._stack.close()
+        self._values.forget()
 
     def failure(self, error: BaseException) -> Failure | None:
         """Return the innermost module call that raised `error`; None where it came from outside all modules."""

@@ -8,45 +8,71 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from vramcast.validation.figures import Figures
 from vramcast.validation.outcome import Outcome
 
 
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """An outcome with the error it is judged by."""
+
+    outcome: Outcome
+    forecast_bytes: int
+    """In the case's metric; for `device` with the fitted constant, or else with the forecast of the context."""
+    error: float
+    """(forecast - measured) / measured: negative where the forecast is too low."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """A set judged."""
+
+    judged: tuple[Judged, ...]
+    failures: tuple[Outcome, ...]
+    """Cases without a forecast."""
+    constant_bytes: int | None
+    """The environment constant, fitted on the cases that are not judged; None where none is fitted."""
+
+
 class Accuracy(msgspec.Struct, frozen=True, kw_only=True):
-    """Errors of a set: (forecast - measured) / measured."""
+    """Errors of some judged cases."""
 
     cases: int
-    failures: int
-    constant_bytes: int
-    """The environment constant, fitted on the other half; 0 where none is fitted."""
     median: float
-    """Median of the absolute errors."""
+    """Median of the absolute errors, as the percentiles and the largest."""
     p90: float
     p95: float
+    largest: float
     bias: float
     """Median of the signed errors: negative where forecasts are too low."""
+    low: float
+    """5th percentile of the signed errors."""
+    high: float
+    """95th percentile of the signed errors."""
 
 
-def judge(outcomes: Sequence[Outcome], *, is_fitted: bool) -> Accuracy:
-    """Return the errors; with `is_fitted`, a constant is fitted on one half of the groups and the other half is judged."""
-    answered = [outcome for outcome in outcomes if not outcome.error]
-    judged = judged_half(outcomes, is_fitted=is_fitted)
-    constant = environment_constant([outcome for outcome in answered if outcome not in judged]) if is_fitted else 0
-    signed = sorted(errors(judged, constant))
+def judge(outcomes: Sequence[Outcome], *, is_fitted: bool) -> Verdict:
+    """Return the errors; with `is_fitted`, a constant is fitted on one half of the groups and the other half is judged.
+
+    The constant takes the context's place in the device memory; other metrics have no part in it.
+    """
+    answered = [outcome for outcome in outcomes if outcome.figures is not None]
+    fitted_on = [outcome for outcome in answered if is_fitted and _is_to_fit_on(outcome)]
+    constant = environment_constant(fitted_on) if fitted_on else None
+    judged = tuple(_judged(outcome, constant) for outcome in answered if not (is_fitted and _is_to_fit_on(outcome)))
+    return Verdict(judged=judged, failures=tuple(outcome for outcome in outcomes if outcome.figures is None), constant_bytes=constant)
+
+
+def _is_to_fit_on(outcome: Outcome) -> bool:
+    return outcome.case.metric == "device" and in_first_half(outcome.case.group)
+
+
+def accuracy(judged: Iterable[Judged]) -> Accuracy:
+    """Return median, percentiles and bias of the errors; zeros for no case."""
+    signed = sorted(item.error for item in judged)
     absolute = sorted(map(abs, signed))
     return Accuracy(
-        cases=len(judged), failures=len(outcomes) - len(answered), constant_bytes=constant, median=_quantile(absolute, 0.5),
-        p90=_quantile(absolute, 0.9), p95=_quantile(absolute, 0.95), bias=_quantile(signed, 0.5),
+        cases=len(signed), median=quantile(absolute, 0.5), p90=quantile(absolute, 0.9), p95=quantile(absolute, 0.95),
+        largest=quantile(absolute, 1.0), bias=quantile(signed, 0.5), low=quantile(signed, 0.05), high=quantile(signed, 0.95),
     )  # fmt: skip
-
-
-def judged_half(outcomes: Sequence[Outcome], *, is_fitted: bool) -> list[Outcome]:
-    """Return the outcomes that errors are reported of: all, or the half nothing was fitted on."""
-    return [outcome for outcome in outcomes if not outcome.error and not (is_fitted and in_first_half(outcome.case.group))]
-
-
-def errors(outcomes: Iterable[Outcome], constant: int) -> list[float]:
-    """Return the signed relative error of each outcome, the constant added to its forecast."""
-    return [(outcome.forecast_bytes + constant) / outcome.case.measured_bytes - 1 for outcome in outcomes]
 
 
 def environment_constant(outcomes: Sequence[Outcome]) -> int:
@@ -54,8 +80,9 @@ def environment_constant(outcomes: Sequence[Outcome]) -> int:
 
     It is one of the differences between measured and forecast, for between two of them nothing is gained.
     """
-    candidates = sorted({outcome.case.measured_bytes - outcome.forecast_bytes for outcome in outcomes})
-    return min(candidates, key=lambda constant: statistics.median(map(abs, errors(outcomes, constant))), default=0)
+    pairs = [(outcome.figures.reserved_bytes, outcome.case.measured_bytes) for outcome in outcomes if outcome.figures is not None]
+    candidates = sorted({measured - forecast for forecast, measured in pairs})
+    return min(candidates, key=lambda constant: statistics.median(abs((forecast + constant) / measured - 1) for forecast, measured in pairs))
 
 
 def in_first_half(group: str) -> bool:
@@ -63,8 +90,20 @@ def in_first_half(group: str) -> bool:
     return hashlib.sha256(group.encode()).digest()[0] % 2 == 0
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
+def quantile(ordered: Sequence[float], share: float) -> float:
     """Return the smallest value that at least `share` of them do not exceed; 0 for none."""
     if not ordered:
         return 0.0
     return ordered[min(len(ordered) - 1, max(0, -(-int(share * len(ordered) * 1_000_000) // 1_000_000) - 1))]
+
+
+def _judged(outcome: Outcome, constant: int | None) -> Judged:
+    assert outcome.figures is not None
+    forecast = _in_metric(outcome.figures, outcome.case.metric, constant)
+    return Judged(outcome=outcome, forecast_bytes=forecast, error=forecast / outcome.case.measured_bytes - 1)
+
+
+def _in_metric(figures: Figures, metric: str, constant: int | None) -> int:
+    if metric == "device":
+        return figures.reserved_bytes + (figures.context_bytes if constant is None else constant)
+    return figures.allocated_bytes if metric == "allocated" else figures.reserved_bytes

@@ -6,9 +6,27 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from vramcast.gpu.spec import GpuSpec
+from vramcast.validation.figures import Figures, by_estimate
 from vramcast.workload import Workload
 
 Metric = Literal["allocated", "reserved", "device"]
+METRICS: tuple[Metric, ...] = ("allocated", "reserved", "device")
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a measurement beside the workload, in the source's own words."""
+
+    torch: str = ""
+    """Version; empty where the source does not state it."""
+    source: str = ""
+    confidence: str = ""
+    """`high`, `med` or `low`: how clear the set-up is."""
+    is_assumed: bool = False
+    """Part of the set-up is not stated upstream but assumed here."""
+    trainer: str = ""
+    """The program that trained, and its version, where that decides how the figure is to be read."""
+    notes: str = ""
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,11 +37,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Full name: `timm:convnext_tiny`."""
     workload: Workload
     gpu: str
-    """Name of the card in the catalogue."""
+    """Name of the card: in the catalogue, unless `card` describes it."""
     metric: Metric
     measured_bytes: int
     group: str
     """What counts as one when a set is divided in halves: cases of one model must not sit on both sides."""
+    environment: Environment = Environment()
+    card: GpuSpec | None = None
+    """The card as it was read in the run; None: the catalogue's."""
 
 
 class Unexpressed(msgspec.Struct, frozen=True):
@@ -33,18 +54,43 @@ class Unexpressed(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Law(msgspec.Struct, frozen=True, kw_only=True):
+    """What must hold of every measured run without any tolerance, and of which it does not."""
+
+    statement: str
+    of: int
+    """Runs it was tried on."""
+    broken: tuple[str, ...]
+    """Names of the runs that break it."""
+
+
 class CaseSet(Protocol):
-    """A source of measured cases."""
+    """A source of measured cases: a class that inherits from this one, and a line in `registry.py`."""
 
     name: str
     citation: str
     """Where the figures come from and under which licence."""
     environment: str
     """What is fitted for the whole set, in words; empty when nothing is."""
+    is_open: bool = True
+    """Whether the licence lets the figures lie in `measured/`; others are read from a folder, and only aggregate errors are kept."""
 
-    def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
-        """Read the set's file from a folder of measured figures.
+    def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
+        """Read the set's rows; `folder` holds the files of sets that are not open.
 
         Raises:
             InvalidFileError: the file is missing or has other columns.
         """
+        ...
+
+    def forecast(self, case: Case) -> Figures:
+        """Forecast one case of the set: as a user's `vramcast estimate` would, unless a set runs another program.
+
+        Raises:
+            VramcastError: there is no forecast.
+        """
+        return by_estimate(case.model, case.workload, case.card or case.gpu)
+
+    def laws(self, folder: str | None) -> tuple[Law, ...]:
+        """Try the laws that the set's own rows can show; nothing where they show none."""
+        return ()

@@ -1,48 +1,53 @@
-"""Forecasts of many cases, in parallel processes."""
+"""What was forecast for a case, and everything that errors and ranges are later worked out from."""
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Iterable
 
 import msgspec
 
 from vramcast.errors import VramcastError
-from vramcast.validation.case import Case
+from vramcast.validation.case import Case, CaseSet
+from vramcast.validation.families import family_of
+from vramcast.validation.figures import Figures
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What was forecast for a case."""
+    """A case and its forecast. Mode, precision and metric are the case's."""
 
+    case_set: str
+    """Name of the set the case belongs to."""
+    family: str
     case: Case
-    forecast_bytes: int = 0
-    """In the case's metric; for `device` without the CUDA context, which the environment constant holds."""
+    figures: Figures | None = None
+    """None: there is no forecast, and `error` says why."""
     error: str = ""
-    """Why there is no forecast."""
+    seconds: float = 0.0
+    """What the forecast took."""
 
 
-def forecast_case(case: Case) -> Outcome:
+def forecast_case(case_set: CaseSet, case: Case) -> Outcome:
     """Forecast one case; what goes wrong is part of the outcome."""
-    from vramcast.pipeline import estimate
-
+    started = time.perf_counter()
+    figures, error = None, ""
     try:
-        peak = estimate(case.model, case.workload, case.gpu).peak
-    except VramcastError as error:
-        return Outcome(case=case, error=str(error))
-    return Outcome(case=case, forecast_bytes=peak.allocated_bytes if case.metric == "allocated" else peak.reserved_bytes)
+        figures = case_set.forecast(case)
+    except VramcastError as reason:
+        error = str(reason)
+    except Exception as reason:  # a defect of vramcast's own is an outcome as well, and no reason to lose the others
+        error = f"{type(reason).__name__}: {reason}"
+    return _outcome(case_set, case, figures, error, time.perf_counter() - started)
 
 
-def forecast_all(cases: Sequence[Case], processes: int, progress: Callable[[int, int], None]) -> list[Outcome]:
-    """Forecast cases in parallel, in the order given; `progress(done, all)` is called as they come."""
-    ordered = sorted(cases, key=lambda case: case.id)
-    context = multiprocessing.get_context("spawn")
-    outcomes: list[Outcome] = []
-    with concurrent.futures.ProcessPoolExecutor(processes, mp_context=context) as pool:
-        for outcome in pool.map(forecast_case, ordered):
-            outcomes.append(outcome)
-            progress(len(outcomes), len(ordered))
-    return outcomes
+def killed(case_set: CaseSet, case: Case) -> Outcome:
+    """Return the outcome of a case whose process died, as it does when the machine runs out of memory."""
+    return _outcome(case_set, case, None, "the process that forecast it was killed, alone as well", 0.0)
+
+
+def of_case(case_set: CaseSet, case: Case, kept: Outcome) -> Outcome:
+    """Return what was kept of a forecast as the outcome of a case that runs the same."""
+    return _outcome(case_set, case, kept.figures, kept.error, kept.seconds)
 
 
 def sample(cases: Iterable[Case], most: int) -> list[Case]:
@@ -51,3 +56,8 @@ def sample(cases: Iterable[Case], most: int) -> list[Case]:
     if len(ordered) <= most:
         return ordered
     return [ordered[index * len(ordered) // most] for index in range(most)]
+
+
+def _outcome(case_set: CaseSet, case: Case, figures: Figures | None, error: str, seconds: float) -> Outcome:
+    family = family_of(case.model)
+    return Outcome(case_set=case_set.name, family=family, case=case, figures=figures, error=error, seconds=round(seconds, 3))

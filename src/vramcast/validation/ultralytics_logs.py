@@ -1,72 +1,95 @@
-"""Reserved memory as Ultralytics' trainer printed it in public training logs."""
+"""Reserved memory as YOLO trainers printed it in public training logs.
+
+What a log prints is `torch.cuda.memory_reserved()` after a training batch. Whether validation counts in it depends on the version: ultralytics
+empties the cache after each epoch, from 8.3.100 on only where more than half of the card is held (engine/trainer.py, `_clear_memory`;
+8.0.154 to 8.4.27 read); the trainer of the yolov9 repository, made after yolov5's, never does.
+"""
 
 from __future__ import annotations
 
 import re
 
-from vramcast.units import GIB
-from vramcast.validation.case import Case, Unexpressed
-from vramcast.validation.table import rows
+from vramcast.gpu.catalogue import resolve
+from vramcast.validation.case import Case, CaseSet, Unexpressed
+from vramcast.validation.figures import Figures, by_estimate
+from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
-_FAMILY = re.compile(r"(yolov?\d+)u?([nsmlxbtce]?)(-\w+)?\.(pt|yaml)|rtdetr-[lx]\.pt")
-_CARDS = {"P100": "P100 16GB", "T4": "T4", "L4": "L4", "V100": "V100 32GB", "4090": "RTX 4090", "2080 Ti": "RTX 2080 Ti", "A100": "A100 40GB"}
+_ARCHITECTURE = re.compile(r"yolo(v5|v6|v8|v9|v10|v?11|v?12)[nsmlxtce]u?(-seg|-obb|-pose)?|rtdetr-[lx]|gelan-c")
+_CARDS = {
+    "P100": "P100 16GB",
+    "T4": "T4",
+    "L4": "L4",
+    "V100": "V100 32GB",
+    "4090": "RTX 4090",
+    "2080 Ti": "RTX 2080 Ti",
+    "2080": "RTX 2080",
+    "A100": "A100 40GB",
+}
+_KEEPS_CACHE_SINCE = (8, 3, 100)
+_FULLEST = 2
+"""Objects of the fullest image per mean object of its batch."""
+_LEFTOVERS = "the same process had trained and validated"
+"""How `yolo_setups.csv` says that the figure is of memory left over from earlier runs."""
 
 
-class UltralyticsLogs:
-    """YOLOv8 to 12 and RT-DETR, with what is printed per batch: `torch.cuda.memory_reserved()`, the largest over the epochs.
+class UltralyticsLogs(CaseSet):
+    """YOLOv5 to 12 and RT-DETR: the largest figure over the epochs of a run.
 
-
-    The logs are of versions up to 8.4.31, from before the trainer chose channels-last by itself (ultralytics pull request 26007, 2026-08-31);
-    otherwise the preset of 8.4 is taken for all of them.
+    Classes, true batch and architecture are read off the logs (`yolo_setups.csv`), and the objects per image: the fullest image, which
+    decides what the loss takes, is taken to hold twice the mean of the fullest batch that was printed. The logs are from before the trainer
+    chose channels-last by itself (ultralytics pull request 26007, 2026-08-31); otherwise the preset of 8.4 is taken for all of them.
     """
 
     name = "ultralytics-logs"
     citation = "public training logs; each row of yolo_train.csv names its repository, commit and file"
     environment = ""
 
-    def read(self, folder: str) -> tuple[list[Case], list[Unexpressed]]:
-        """Rows of other trainers, of checkpoints that hide their architecture, and of runs that the table calls doubtful are not expressed."""
+    def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
+        """Rows of networks that no installed package builds, and of what earlier runs left over, are not expressed."""
+        setups = {setup["id"]: setup for setup in rows(folder, "yolo_setups.csv", columns=("id", "architecture", "batch", "notes"))}
         cases, unexpressed = [], []
         for row in rows(folder, "yolo_train.csv"):
-            reason = _reason_against(row)
+            reason = _reason_against(row, setups[row["id"]])
             if reason:
                 unexpressed.append(Unexpressed(row["id"], reason))
             else:
-                cases.append(_case(row))
+                cases.append(_case(row, setups[row["id"]]))
         return cases, unexpressed
 
+    def forecast(self, case: Case) -> Figures:
+        """Forecast a training step where the cache is emptied before anything else is seen; otherwise the run, validation included."""
+        step = by_estimate(case.model, case.workload.with_fields(phases="step", validation=None), case.gpu)
+        is_emptied = _empties_always(case) or 2 * step.reserved_bytes > resolve(case.gpu).usable_bytes
+        return step if is_emptied and not _never_empties(case) else by_estimate(case.model, case.workload, case.gpu)
 
-def _reason_against(row: dict[str, str]) -> str:
-    if not row["framework"].startswith("ultralytics"):
-        return f"another trainer: {row['framework']}"
-    if not _FAMILY.fullmatch(row["model"]):
-        return f"the checkpoint's name {row['model']!r} hides its architecture"
-    if row["confidence"] == "low":
-        return "the table calls the row doubtful"
+
+def _reason_against(row: dict[str, str], setup: dict[str, str]) -> str:
+    if _LEFTOVERS in setup["notes"]:
+        return "the figure is of what earlier runs left in the same process"
+    if not _ARCHITECTURE.fullmatch(setup["architecture"]):
+        return f"no installed package builds {setup['architecture']!r}"
+    if row["framework"].startswith("yolov5"):
+        return "yolov5's own detection head and loss are in no installed package"
     return "" if _card(row["gpu"]) else f"unknown card {row['gpu']!r}"
 
 
-def _case(row: dict[str, str]) -> Case:
-    model = _name(row["model"])
-    unit = GIB if row["unit"].startswith("GiB") else 10**9
+def _case(row: dict[str, str], setup: dict[str, str]) -> Case:
+    model = setup["architecture"].replace("gelan-c", "yolov9c").replace("yolov11", "yolo11").replace("yolov12", "yolo12")
     workload = Workload.train(
         preset="ultralytics",
         channels_last=False,
-        batch=int(row["batch_per_gpu"]),
-        image=int(row["image_or_seq"]),
+        batch=int(setup["batch"]),
+        image=int(setup["image"]),
+        classes=int(setup["classes"]),
+        targets=max(1, -(-_FULLEST * int(setup["printed_instances"]) // int(setup["printed_batch"]))),
         optimizer=_optimizer(row["optimizer"]),
+        environment={"torch": _torch(row["torch_version"])},
     )
     return Case(
-        id=row["id"], model=f"ultralytics:{model.replace('yolov12', 'yolo12')}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
-        measured_bytes=int(float(row["value"]) * unit), group=model,
+        id=row["id"], model=f"ultralytics:{model}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
+        measured_bytes=measured_bytes(row), group=model, environment=environment_of(row, trainer=row["framework"]),
     )  # fmt: skip
-
-
-def _name(file: str) -> str:
-    """Return the model's name; a YAML file without a scale is built at the first one, n (`parse_model`, ultralytics 8.2)."""
-    name, _, kind = file.rpartition(".")
-    return f"{name}n" if kind == "yaml" and name[-1].isdigit() else name
 
 
 def _optimizer(text: str) -> str | None:
@@ -75,5 +98,23 @@ def _optimizer(text: str) -> str | None:
     return {"adamw": "adamw", "sgd": "nesterov", "adam": "adam"}.get(name)
 
 
+def _torch(text: str) -> str | None:
+    return text if re.match(r"\d+\.\d+", text) else None
+
+
 def _card(text: str) -> str:
     return next((card for mark, card in _CARDS.items() if mark in text), "")
+
+
+def _empties_always(case: Case) -> bool:
+    return not _never_empties(case) and _version(case.environment.trainer) < _KEEPS_CACHE_SINCE
+
+
+def _never_empties(case: Case) -> bool:
+    return not case.environment.trainer.startswith("ultralytics")
+
+
+def _version(trainer: str) -> tuple[int, ...]:
+    """Return the version of `ultralytics 8.3.176`; the table prints 8.0.196 as `0.196` and 8.2.57 as `2.57`."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", trainer))
+    return numbers if len(numbers) == 3 else (8, *numbers)

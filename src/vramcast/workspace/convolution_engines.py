@@ -3,7 +3,9 @@
 Families that torch runs by heuristics (benchmark off):
 
 - tensor-core engines, channels-last inside: copies of channels-first tensors, partial sums of gradients of weights;
-- fp32 engines without tensor cores: Winograd for 3x3 kernels of stride 1, otherwise none.
+- fp32 engines without tensor cores: Winograd for 3x3 kernels of stride 1, otherwise none;
+- fp16 engines without tensor cores (before Volta): tiled FFT forward and for the gradient of the input where strides allow it, otherwise
+  and for the gradient of weights what tensor-core engines copy.
 
 Families that benchmark mode tries besides: non-fused Winograd in every direction, FFT, tiled FFT, explicit matrix products.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 import math
 
 from vramcast.workspace.convolution_shape import Convolution, Direction
-from vramcast.workspace.cudnn_parameters import ConvolutionParameters, Copies, Rounding
+from vramcast.workspace.cudnn_parameters import ConvolutionParameters, Copies
 from vramcast.workspace.stack import Stack
 
 FP32 = 4
@@ -30,13 +32,13 @@ def has_tensor_cores(convolution: Convolution, stack: Stack) -> bool:
 def tensor_core_bytes(convolution: Convolution, direction: Direction, parameters: ConvolutionParameters) -> int:
     """Return the workspace of an implicit matrix product on tensor cores."""
     copies = parameters.copies
+    if convolution.groups > 1 and convolution.in_channels // convolution.groups <= copies.narrow_group:
+        return 0
     activations = convolution.image_bytes(copies.channel_bytes) + convolution.output_bytes(copies.channel_bytes)
     weights = convolution.weight_elements
     size = 0.0
     if not convolution.is_channels_last:
         size += _share(copies, direction) * activations + copies.weight * weights * convolution.item_bytes
-    if convolution.dtype == "float32":
-        size += _share(parameters.rounding, direction) * activations
     if convolution.is_pointwise:
         size *= copies.pointwise
     if direction is Direction.WEIGHT_GRADIENT:
@@ -44,7 +46,7 @@ def tensor_core_bytes(convolution: Convolution, direction: Direction, parameters
     return int(size)
 
 
-def _share(shares: Copies | Rounding, direction: Direction) -> float:
+def _share(shares: Copies, direction: Direction) -> float:
     return {
         Direction.FORWARD: shares.forward,
         Direction.INPUT_GRADIENT: shares.input_gradient,
@@ -60,6 +62,19 @@ def fp32_bytes(convolution: Convolution, direction: Direction, parameters: Convo
         return nonfused_winograd_bytes(convolution, parameters)
     transformed = (parameters.winograd.fused_output_tile + 2) ** 2
     return transformed * convolution.in_channels * convolution.out_channels * FP32
+
+
+def fp16_bytes(convolution: Convolution, direction: Direction, parameters: ConvolutionParameters) -> int:
+    """Return the workspace of the engine taken for fp16 without tensor cores."""
+    if takes_fft(convolution, parameters) and direction is not Direction.WEIGHT_GRADIENT:
+        return tiled_fft_bytes(convolution, parameters.fft.tile)
+    return tensor_core_bytes(convolution, direction, parameters)
+
+
+def takes_fft(convolution: Convolution, parameters: ConvolutionParameters) -> bool:
+    """Tell whether tiled FFT supports a convolution: two-dimensional, unit stride, a kernel of more than one pixel that fits in a tile."""
+    is_planar = len(convolution.image) == 2 and not convolution.is_channels_last
+    return is_planar and convolution.is_unit_stride and not convolution.is_pointwise and max(convolution.kernel) < parameters.fft.tile
 
 
 def takes_winograd(convolution: Convolution) -> bool:

@@ -6,7 +6,7 @@ caching allocator: pytorch issue 95668 finds exactly 8,519,680 bytes left after 
 on a thread of its own, which has its own handle. cuBLASLt shares the buffer (torch 2.11 and newer).
 
 From torch 2.15 on the workspace is allocated for every call and freed after it (pull request 194311).
-`CUBLAS_WORKSPACE_CONFIG` and side streams are not considered.
+`CUBLAS_WORKSPACE_CONFIG` takes the place of the default size. Side streams are not considered.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ OPERATORS = ("mm", "addmm", "bmm", "baddbmm", "addmv", "mv", "_addmm_activation"
 
 def workspace_bytes(stack: Stack) -> int:
     """Return the size of a handle's workspace (32 MiB: Hopper; Blackwell from torch 2.11; Thor from 2.14)."""
+    if stack.cublas_workspace is not None:
+        return stack.cublas_workspace
     large = {9}
     if stack.torch_version >= (2, 11):
         large |= {10, 12}

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from vramcast.trace import OperatorCall, TensorSpec
+from vramcast.trace import Component, OperatorCall, TensorSpec
 from vramcast.workspace import convolution_engines as engines
 from vramcast.workspace.convolution_shape import Convolution, Direction, of_backward, of_forward, wants_channels_last
 from vramcast.workspace.cudnn_parameters import ConvolutionParameters, default_parameters
@@ -57,7 +57,8 @@ class ConvolutionRule:
             return 0
         if engines.has_tensor_cores(convolution, site.stack):
             return engines.tensor_core_bytes(convolution, direction, self.parameters)
-        return engines.fp32_bytes(convolution, direction, self.parameters) if convolution.dtype == "float32" else 0
+        without = {"float32": engines.fp32_bytes, "float16": engines.fp16_bytes}.get(convolution.dtype)
+        return 0 if without is None else without(convolution, direction, self.parameters)
 
     def benchmark_bytes(self, convolution: Convolution, direction: Direction, site: Site) -> int:
         """Return the largest workspace among the plans that benchmark mode tries and that fit in free memory."""
@@ -71,10 +72,9 @@ class ConvolutionRule:
         sizes = [engines.unfolded_bytes(convolution, self.parameters.gemm.images)]
         if engines.takes_winograd(convolution):
             sizes.append(engines.nonfused_winograd_bytes(convolution, self.parameters))
-        fft = self.parameters.fft
-        if convolution.is_unit_stride and not convolution.is_pointwise and max(convolution.kernel) < fft.tile:
-            sizes.append(engines.tiled_fft_bytes(convolution, fft.tile))
-            if max(convolution.image) <= fft.largest_image:
+        if engines.takes_fft(convolution, self.parameters):
+            sizes.append(engines.tiled_fft_bytes(convolution, self.parameters.fft.tile))
+            if max(convolution.image) <= self.parameters.fft.largest_image:
                 sizes.append(engines.fft_bytes(convolution))
         return sizes
 
@@ -92,7 +92,7 @@ class ConvolutionRule:
 def _settled(spec: TensorSpec, channels_last: bool, copy: Scratch) -> tuple[Scratch, ...]:
     """Return the copy of a tensor that is not in the layout settled on."""
     is_settled = is_channels_last(spec) if channels_last else is_contiguous(spec)
-    return () if is_settled else (replace(copy, size=dense_bytes(spec)),)
+    return () if is_settled else (replace(copy, size=dense_bytes(spec), component=Component.TEMPORARIES),)
 
 
 def _output_mask(call: OperatorCall) -> tuple[bool, bool]:

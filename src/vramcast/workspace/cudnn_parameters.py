@@ -16,15 +16,8 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     weight_gradient: float
     weight: float
     channel_bytes: int
+    narrow_group: int
     pointwise: float
-
-
-class Rounding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Copies of fp32 tensors rounded to TF32: shares of input and output by direction."""
-
-    forward: float
-    input_gradient: float
-    weight_gradient: float
 
 
 class PartialSums(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,7 +50,6 @@ class ConvolutionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_un
     """All of them; `msgspec.structs.replace` makes variations."""
 
     copies: Copies
-    rounding: Rounding
     partial_sums: PartialSums
     winograd: Winograd
     fft: Fft

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from vramcast.trace import Caveat, Column, Component, Event, OperatorCall, Trace
+from vramcast.trace import Caveat, Column, Event, OperatorCall, Trace
 from vramcast.workspace.rules import RULES
 from vramcast.workspace.scratch import Rule, Scratch, Site
 from vramcast.workspace.stack import Stack
@@ -92,6 +92,7 @@ class _Insertion:
     blocks: list[int] = field(default_factory=list)
     operations: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    components: list[int] = field(default_factory=list)
     block_operations: list[int] = field(default_factory=list)
     largest_search: int = 0
     """Bytes of the largest block after which the cache is emptied."""
@@ -118,6 +119,7 @@ class _Insertion:
         last = len(moments) - 1
         block = self.first_block + len(self.sizes)
         self.sizes.append(scratch.size)
+        self.components.append(scratch.component)
         self.block_operations.append(operation)
         yield moments[min(scratch.after, last)], 3 * scratch.launch, Event.ALLOCATE, block
         if scratch.stays:
@@ -139,7 +141,7 @@ class _Insertion:
             blocks=np.insert(trace.blocks, self.places, self.blocks),
             operations=np.insert(trace.operations, self.places, self.operations),
             sizes=np.concatenate([trace.sizes, np.asarray(self.sizes, np.int64)]),
-            components=np.concatenate([trace.components, np.full(count, Component.WORKSPACE, np.int64)]),
+            components=np.concatenate([trace.components, np.asarray(self.components, np.int64)]),
             streams=np.concatenate([trace.streams, np.zeros(count, np.int64)]),
             block_modules=np.concatenate([trace.block_modules, trace.operation_modules[new]]),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vramcast.trace import OperatorCall
+from vramcast.trace import Component, OperatorCall
 from vramcast.workspace.stack import Stack
 
 
@@ -31,6 +31,8 @@ class Scratch:
     """Only the first call that brings this key has the block."""
     stays: bool = False
     """Never freed: a library keeps it."""
+    component: Component = Component.WORKSPACE
+    """What it counts as; a copy that torch itself makes is a temporary."""
     empties_cache: bool = False
     """The cache is emptied once it is freed."""
 

@@ -21,3 +21,5 @@ class Stack:
     """`torch.backends.cudnn.benchmark`."""
     allow_tf32: bool = True
     """`torch.backends.cudnn.allow_tf32`, on by default for convolutions."""
+    cublas_workspace: int | None = None
+    """Bytes that `CUBLAS_WORKSPACE_CONFIG` asks for; None: not set."""

@@ -81,7 +81,9 @@ def _quick_record(share: Share, point: Point, live: int | None, stack: Stack, co
         live = live_peak(insert_scratch(_trace(share, point), stack), config) if live is None else live
     except VramcastError as error:
         return Record(axes=axes, error=str(error))
-    exceeds = card is not None and live + context_bytes(card).low > card.usable_bytes
+    exceeds = (
+        card is not None and live + context_bytes(card, loads_eagerly=share.combination.workload.environment.loads_eagerly).low > card.usable_bytes
+    )
     return Record(axes=axes, live_bytes=live, fits=False if exceeds else None)
 
 

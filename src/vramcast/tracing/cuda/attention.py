@@ -43,7 +43,7 @@ def scaled_dot_product_attention(mode: CudaFunctions, func: Callable[..., Any], 
         return output
     if mode.autocast.is_enabled():
         call = _autocast(mode, call)
-    backend = choose(call, mode.capability)
+    backend = choose(call, mode.capability, mode.torch_version)
     if call.attn_mask is not None and call.attn_mask.dtype is torch.bool:
         call = replace(call, attn_mask=_additive(call.attn_mask, call.query.dtype))
     return _RUN[backend](call)

@@ -1,7 +1,7 @@
 """Which attention kernel CUDA would run.
 
 Source: aten/src/ATen/native/transformers/cuda/sdp_utils.cpp and sdp_utils_cpp.h (`select_sdp_backend`, the `can_use_*`
-functions and their filters), read at torch 2.10 to 2.13. The switches of `torch.backends.cuda` and
+functions and their filters), read at torch 2.10 to 2.13; for older versions, the release notes named below. The switches of `torch.backends.cuda` and
 `torch.nn.attention.sdpa_kernel` are read as they are set. cuDNN is taken to be newer than 9.15.1, as in the CUDA 13
 wheels of torch 2.13. Nested tensors are not considered.
 """
@@ -14,10 +14,21 @@ from dataclasses import dataclass
 import torch
 from torch.nn.attention import SDPBackend
 
+from vramcast.environment import NEWEST_VERSION, Version
 from vramcast.errors import ModelError
 
 Capability = tuple[int, int]
 
+_FUSED_SINCE = (2, 0)
+"""`scaled_dot_product_attention` appeared with its fused kernels (release notes of torch 2.0); before, there was only what math does."""
+_MASKED_EFFICIENT_SINCE = (2, 1)
+"""The memory-efficient kernel takes a mask (pull request 104310)."""
+_FLASH_2_SINCE = (2, 2)
+"""FlashAttention-2 (release notes of torch 2.2): heads up to 256; the first version took up to 128."""
+_CUDNN_SINCE = (2, 5)
+"""cuDNN's kernel is on by default (release notes of torch 2.5)."""
+_CUDNN_FIRST_SINCE = (2, 11)
+"""Wheels with a cuDNN newer than 9.15.0, from which on it comes first; assumed for the versions between 2.5 and this one: it comes last."""
 _NEWEST_FUSED = (12, 1)
 """Newest architecture the fused kernels accept."""
 _BY_NUMBER = {0: SDPBackend.MATH, 1: SDPBackend.FLASH_ATTENTION, 2: SDPBackend.EFFICIENT_ATTENTION, 3: SDPBackend.CUDNN_ATTENTION}
@@ -53,14 +64,14 @@ class AttentionCall:
         return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self.tensors)
 
 
-def choose(call: AttentionCall, capability: Capability) -> SDPBackend:
-    """Return the first kernel, in order of priority, that takes this call.
+def choose(call: AttentionCall, capability: Capability, torch_version: Version = NEWEST_VERSION) -> SDPBackend:
+    """Return the first kernel, in order of priority, that takes this call, of those this version of torch has.
 
     Raises:
         ModelError: every kernel is switched off or refuses; CUDA would say "No available kernel".
     """
-    for backend in _priority(capability):
-        if _CAN_USE[backend](call, capability):
+    for backend in _priority(capability, torch_version):
+        if _has(backend, call, torch_version) and _CAN_USE[backend](call, capability):
             return backend
     shapes = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in call.tensors)
     raise ModelError(
@@ -69,9 +80,19 @@ def choose(call: AttentionCall, capability: Capability) -> SDPBackend:
     )
 
 
-def _priority(capability: Capability) -> tuple[SDPBackend, ...]:
+def _priority(capability: Capability, torch_version: Version) -> tuple[SDPBackend, ...]:
     order = tuple(_BY_NUMBER[number] for number in torch._C._get_sdp_priority_order() if number in _BY_NUMBER)
-    return _CUDNN_FIRST if order == _DEFAULT_PRIORITY and capability in _PREFER_CUDNN else order
+    prefers_cudnn = capability in _PREFER_CUDNN and torch_version >= _CUDNN_FIRST_SINCE
+    return _CUDNN_FIRST if order == _DEFAULT_PRIORITY and prefers_cudnn else order
+
+
+def _has(backend: SDPBackend, call: AttentionCall, torch_version: Version) -> bool:
+    """Tell whether a version of torch has a kernel for a call like this."""
+    if backend is SDPBackend.FLASH_ATTENTION:
+        return torch_version >= (_FLASH_2_SINCE if call.query.size(-1) > 128 else _FUSED_SINCE)
+    if backend is SDPBackend.EFFICIENT_ATTENTION:
+        return torch_version >= (_FUSED_SINCE if call.attn_mask is None else _MASKED_EFFICIENT_SINCE)
+    return backend is SDPBackend.MATH or torch_version >= _CUDNN_SINCE
 
 
 def _can_use_math(call: AttentionCall, capability: Capability) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.utils.checkpoint
 
+from vramcast.program import cache
 from vramcast.tracing.recorder import Recorder
 
 
@@ -57,6 +58,7 @@ def _answers(recorder: Recorder, capability: tuple[int, int], clear_autocast: Ca
         (cuda, "get_device_capability", _always(capability)),
         (cuda, "get_device_name", _always("vramcast")),
         (cuda, "empty_cache", recorder.empty_cache),
+        (cache, "empty_cache_if_crowded", recorder.empty_cache_if_crowded),
         (cuda, "get_rng_state", lambda *args: torch.get_rng_state()),
         (common, "amp_definitely_not_available", _always(False)),
         (torch.backends.cudnn, "is_acceptable", _always(False)),

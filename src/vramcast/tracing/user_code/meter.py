@@ -27,7 +27,7 @@ class Meter:
         """Count what has happened since the last reading."""
         kinds, blocks, sizes = self.recorder.kinds, self.recorder.blocks, self.recorder.sizes
         for event in range(self._events, len(kinds)):
-            if kinds[event] != Event.EMPTY_CACHE:
+            if kinds[event] < Event.EMPTY_CACHE:
                 size = round_up(sizes[blocks[event]], MIN_BLOCK_SIZE)
                 self.allocated += size if kinds[event] == Event.ALLOCATE else -size
                 self.peak = max(self.peak, self.allocated)

@@ -1,0 +1,1 @@
+"""Runs the same program on a real card, and writes down what it took."""

@@ -1,0 +1,42 @@
+"""What is kept of a forecast: every figure a measurement may be compared with."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vramcast import footprint
+from vramcast.gpu.spec import GpuSpec
+from vramcast.workload import Workload
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """The peak of a forecast; sizes in bytes."""
+
+    allocated_bytes: int
+    """`torch.cuda.max_memory_allocated`."""
+    reserved_bytes: int
+    """`torch.cuda.max_memory_reserved`."""
+    context_bytes: int
+    """What the process holds beside torch's allocator; nvidia-smi shows it and the reserved bytes together."""
+    phase: str = ""
+    """Phase of the run that sets the peak."""
+    caveats: tuple[str, ...] = ()
+
+
+def by_estimate(model: str, workload: Workload, gpu: str | GpuSpec) -> Figures:
+    """Forecast as `vramcast estimate` does. Raises as `vramcast.estimate`."""
+    from vramcast.pipeline import estimate
+
+    return figures_of(estimate(model, workload, gpu))
+
+
+def figures_of(answer: footprint.Estimate) -> Figures:
+    """Return what is kept of an answer."""
+    peak = answer.peak
+    return Figures(
+        allocated_bytes=peak.allocated_bytes,
+        reserved_bytes=peak.reserved_bytes,
+        context_bytes=peak.device_bytes - peak.reserved_bytes,
+        phase=peak.phase,
+        caveats=tuple(caveat.message for caveat in answer.caveats),
+    )

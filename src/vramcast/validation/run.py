@@ -1,0 +1,79 @@
+"""Forecasts of many cases, in parallel processes, going on where an earlier run stopped."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+
+from vramcast.validation import registry
+from vramcast.validation.case import Case, CaseSet
+from vramcast.validation.fingerprint import fingerprint
+from vramcast.validation.outcome import Outcome, forecast_case, killed, of_case
+from vramcast.validation.results import Results
+
+Progress = Callable[[int, int], None]
+
+
+def forecast_all(case_set: CaseSet, cases: Sequence[Case], results: Results, processes: int, progress: Progress) -> list[Outcome]:
+    """Forecast cases in parallel, in the order of their ids; `progress(done, all)` is called as they come.
+
+    Outcomes that `results` holds are taken from there; new ones are kept there at once. Cases that run the same, as the several figures of one
+    run do, are forecast once.
+    """
+    keys = {case.id: fingerprint(case_set, case) for case in cases}
+    found = {case.id: of_case(case_set, case, outcome) for case in cases if (outcome := results.find(keys[case.id])) is not None}
+    progress(len(found), len(cases))
+    alike: dict[str, list[Case]] = {}
+    for case in cases:
+        if case.id not in found:
+            alike.setdefault(keys[case.id], []).append(case)
+    for outcome in _forecasts(case_set, [same[0] for same in alike.values()], processes):
+        key = keys[outcome.case.id]
+        results.keep(key, outcome)
+        found |= {case.id: of_case(case_set, case, outcome) for case in alike[key]}
+        progress(len(found), len(cases))
+    return [found[case.id] for case in sorted(cases, key=lambda case: case.id)]
+
+
+def _forecasts(case_set: CaseSet, cases: Sequence[Case], processes: int) -> Iterator[Outcome]:
+    """Yield outcomes as they come. Where a process dies, what it took down with it is tried again, each case alone."""
+    waiting = {case.id: case for case in cases}
+    try:
+        for outcome in _in_processes(case_set, cases, processes):
+            del waiting[outcome.case.id]
+            yield outcome
+    except BrokenProcessPool:
+        for case in waiting.values():
+            yield from _alone(case_set, case)
+
+
+def _alone(case_set: CaseSet, case: Case) -> Iterator[Outcome]:
+    try:
+        yield from _in_processes(case_set, [case], 1)
+    except BrokenProcessPool:
+        yield killed(case_set, case)
+
+
+def _in_processes(case_set: CaseSet, cases: Sequence[Case], processes: int) -> Iterator[Outcome]:
+    if not cases:
+        return
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(min(processes, len(cases)), context, _end_when_interrupted) as pool:
+        futures = [pool.submit(_forecast, case_set.name, case) for case in cases]
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end_when_interrupted() -> None:
+    """Let Ctrl-C end a process at once and silently, rather than turn into the outcome of the case at hand."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _forecast(name: str, case: Case) -> Outcome:
+    return forecast_case(registry.find(name), case)
