@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vramcast.errors import UnknownNameError, WorkloadError
-from vramcast.presets import NOMINAL_BATCH, PRESETS, applied, find, preset_fields
+from vramcast.presets import NOMINAL_BATCH, PRESETS, applied, at_batch, find, preset_fields
 from vramcast.workload import PRECISIONS, Habits, Workload, make
 
 TRAIN = {"mode": "train"}
@@ -137,6 +137,18 @@ def test_unknown_presets_are_refused_with_the_legal_ones() -> None:
 def test_what_others_follow_from_must_be_a_number(batch: object) -> None:
     with pytest.raises(WorkloadError, match="batch"):
         trained("ultralytics", batch=batch)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@given(batch=st.integers(1, 300), other=st.integers(1, 300), precision=st.sampled_from(PRECISIONS))
+def test_habits_follow_another_batch(preset: str, batch: int, other: int, precision: str) -> None:
+    made = trained(preset, batch=batch, precision=precision).as_dict()
+    assert made | at_batch(made, other) == trained(preset, batch=other, precision=precision).as_dict()
+
+
+def test_what_was_given_does_not_follow() -> None:
+    made = trained("ultralytics", batch=16, accumulate=3, validation={"batch": 5}).as_dict()
+    assert at_batch(made, 64) == {"batch": 64}
 
 
 def test_presets_need_no_torch() -> None:

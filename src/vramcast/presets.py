@@ -59,6 +59,23 @@ def in_force(fields: Given) -> Fields:
     return {name: value for name, value in habits.items() if _is(fields.get(name), value)}
 
 
+_FOLLOWING = ("accumulate", "validation")
+"""Fields that presets set by the batch."""
+
+
+def at_batch(fields: Given, batch: int) -> Fields:
+    """Return what changes in a workload's fields at another batch: the batch, and what its preset sets by it, where nothing else was given."""
+    changed: Fields = {"batch": batch}
+    if fields.get("preset") is None or fields["mode"] != "train":
+        return changed
+    others = {name: value for name, value in fields.items() if name not in _FOLLOWING and value is not None}
+    before, after = (find(fields["preset"]).training({**others, "batch": count}) for count in (fields["batch"], batch))
+    for name in _FOLLOWING:
+        if name in before and _is(fields.get(name), before[name]):
+            changed[name] = {**fields[name], **after[name]} if isinstance(after[name], Mapping) else after[name]
+    return changed
+
+
 def _is(value: Any, habit: Any) -> bool:
     """Whether a field has a habit's value; a habit made of parts states only those it sets."""
     if isinstance(habit, Mapping) and isinstance(value, Mapping):
