@@ -81,6 +81,8 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     expressed: int
     outcomes: tuple[Outcome, ...]
     unexpressed: tuple[Unexpressed, ...]
+    incomplete: dict[str, str] = {}
+    """Id -> reason: figures that are evidently not of a whole run (`completeness.py`); calibration leaves them out."""
 
     @property
     def verdict(self) -> Verdict:
