@@ -38,8 +38,9 @@ format: $(READY) ## Bring the code into its style.
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-benchmark: $(READY) ## Write docs/benchmark.md: vramcast beside other tools, in one run.
+benchmark: $(READY) ## Write docs/benchmark.md and docs/benchmark-questions.md: vramcast beside other tools, and its speed.
 	$(BIN)/python -m benchmarks --write docs/benchmark.md
+	$(BIN)/python -m benchmarks.questions --write docs/benchmark-questions.md
 
 accuracy: $(READY) ## Write docs/accuracy.md and its plots; SAMPLE=100 for 100 cases a set. It goes on where it stopped.
 	$(BIN)/vramcast validate --measured $(MEASURED) $(if $(SAMPLE),--sample $(SAMPLE)) --document docs/accuracy.md

@@ -139,6 +139,11 @@ def test_a_number_has_no_names_to_freeze():
         trace_parameters("params:1M", Workload.train(freeze=("stem",)))
 
 
+def test_a_number_generates_no_text():
+    with pytest.raises(WorkloadError, match="new_tokens 8 and model params:1M exclude each other: a number has no keys and values to cache"):
+        trace_parameters("params:1M", Workload.infer(new_tokens=8))
+
+
 def test_a_number_is_no_module_to_be_built():
     with pytest.raises(UnknownNameError, match="no source is called 'params'"):
         registry.find("params:100M")

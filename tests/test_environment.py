@@ -12,6 +12,7 @@ from vramcast.gpu.context import context_bytes
 from vramcast.pipeline import stack_of
 from vramcast.units import GIB
 from vramcast.workspace.cublas import workspace_bytes
+from vramcast.workspace.stack import Stack
 
 
 @pytest.mark.parametrize(("text", "version"), [("2.1", (2, 1)), ("2.1.0+cu121", (2, 1)), ("1.12.1", (1, 12)), ("2.10.0a0", (2, 10))])
@@ -23,6 +24,19 @@ def test_versions_are_read_as_torch_prints_them(text: str, version: tuple[int, i
 def test_unknown_versions_are_refused(text: str) -> None:
     with pytest.raises(WorkloadError, match="torch"):
         Workload.infer(environment={"torch": text})
+
+
+def test_tf32_in_matrix_products_alone_is_refused() -> None:
+    assert not Workload.infer(environment={"cudnn_tf32": False}).environment.cudnn_tf32
+    with pytest.raises(WorkloadError, match=r"precision 'tf32' and environment\.cudnn_tf32 false exclude each other"):
+        Workload.infer(precision="tf32", environment={"cudnn_tf32": False})
+
+
+def test_the_scratch_is_that_of_the_card_and_its_memory() -> None:
+    card = resolve("t4")
+    stack = stack_of(card, Workload.infer(environment={"torch": "2.8", "cudnn_tf32": False}, cudnn_benchmark=True))
+    assert stack == Stack((7, 5), 40, card.usable_bytes, torch_version=(2, 8), cudnn_benchmark=True, allow_tf32=False)
+    assert stack_of(None, Workload.infer()) == Stack()
 
 
 def test_unknown_fields_name_the_closest() -> None:

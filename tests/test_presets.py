@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vramcast.errors import UnknownNameError, WorkloadError
-from vramcast.presets import NOMINAL_BATCH, PRESETS, applied, find, preset_fields
-from vramcast.workload import PRECISIONS, Workload, make
+from vramcast.presets import NOMINAL_BATCH, PRESETS, applied, at_batch, find, preset_fields
+from vramcast.workload import PRECISIONS, Habits, Workload, make
 
 TRAIN = {"mode": "train"}
+LIBRARIES = {"transformers-4.35"}
+"""Presets of a library's version: they say nothing of how a run is made up."""
 
 
 def trained(preset: str, **fields: Any) -> Workload:
@@ -45,13 +47,22 @@ def test_what_was_given_stands(preset: str, fields: dict[str, Any]) -> None:
     assert make(TRAIN | fields | set_by_preset) == workload.with_fields(preset=None)
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", sorted(set(PRESETS) - LIBRARIES))
 def test_a_preset_trains_and_infers(preset: str) -> None:
     workload = trained(preset)
     assert workload.phases == "run"
     assert workload.validation is not None
     assert make({"preset": preset}) == Workload(preset=preset)
     assert find(preset).source
+
+
+def test_a_version_of_a_library_is_the_same_in_training_and_inference() -> None:
+    trained_with, inferred_with = trained("transformers-4.35"), make({"preset": "transformers-4.35"})
+    assert trained_with.phases == "step"
+    assert (trained_with.attention, trained_with.habits) == (inferred_with.attention, inferred_with.habits)
+    assert inferred_with.attention == "eager"
+    assert inferred_with.habits == Habits(generation="tuples", logits="fp32", rotary="tables")
+    assert make({"preset": "transformers-4.35", "attention": "sdpa"}).attention == "sdpa"
 
 
 def test_no_preset_sets_nothing() -> None:
@@ -126,6 +137,18 @@ def test_unknown_presets_are_refused_with_the_legal_ones() -> None:
 def test_what_others_follow_from_must_be_a_number(batch: object) -> None:
     with pytest.raises(WorkloadError, match="batch"):
         trained("ultralytics", batch=batch)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@given(batch=st.integers(1, 300), other=st.integers(1, 300), precision=st.sampled_from(PRECISIONS))
+def test_habits_follow_another_batch(preset: str, batch: int, other: int, precision: str) -> None:
+    made = trained(preset, batch=batch, precision=precision).as_dict()
+    assert made | at_batch(made, other) == trained(preset, batch=other, precision=precision).as_dict()
+
+
+def test_what_was_given_does_not_follow() -> None:
+    made = trained("ultralytics", batch=16, accumulate=3, validation={"batch": 5}).as_dict()
+    assert at_batch(made, 64) == {"batch": 64}
 
 
 def test_presets_need_no_torch() -> None:

@@ -5,6 +5,8 @@
     estimate = vramcast.estimate("torchvision:resnet50", vramcast.Workload.train(batch=64, precision="amp-fp16"), gpu="rtx 4090")
     estimate.fits, estimate.peak.reserved_bytes, estimate.components
 
+    vramcast.fit("torchvision:resnet50", vramcast.Workload.train(precision="amp-fp16"), "rtx 4090").batch
+
     with vramcast.trace(gpu="rtx 4090") as run:
         main()  # your own training code, written for a GPU
     vramcast.forecast(run.trace, gpu="rtx 4090")
@@ -22,9 +24,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from vramcast.answer import Estimate
     from vramcast.errors import ForecastError, ModelError, UntraceableError, UsageError, VramcastError, WorkloadError
+    from vramcast.family import TraceFamily, load_family, save_family
     from vramcast.gpu.spec import GpuSpec
     from vramcast.pipeline import estimate, forecast
     from vramcast.snapshot import load_snapshot
+    from vramcast.solvers.cards import CardVerdict, gpus_for
+    from vramcast.solvers.families import trace_family
+    from vramcast.solvers.fit import fit
+    from vramcast.solvers.limits import Fit
+    from vramcast.solvers.sweep.run import sweep
     from vramcast.timeline import Timeline
     from vramcast.trace import Component, Trace
     from vramcast.trace_file import load_trace, save_trace
@@ -35,9 +43,15 @@ if TYPE_CHECKING:
 _HOMES = {
     "answer": ("Estimate",),
     "errors": ("ForecastError", "ModelError", "UntraceableError", "UsageError", "VramcastError", "WorkloadError"),
+    "family": ("TraceFamily", "load_family", "save_family"),
     "gpu.spec": ("GpuSpec",),
     "pipeline": ("estimate", "forecast"),
     "snapshot": ("load_snapshot",),
+    "solvers.cards": ("CardVerdict", "gpus_for"),
+    "solvers.families": ("trace_family",),
+    "solvers.fit": ("fit",),
+    "solvers.limits": ("Fit",),
+    "solvers.sweep.run": ("sweep",),
     "timeline": ("Timeline",),
     "trace": ("Component", "Trace"),
     "trace_file": ("load_trace", "save_trace"),
@@ -49,13 +63,16 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "CardVerdict",
     "Component",
     "Estimate",
+    "Fit",
     "ForecastError",
     "GpuSpec",
     "ModelError",
     "Timeline",
     "Trace",
+    "TraceFamily",
     "UntraceableError",
     "UsageError",
     "Validation",
@@ -64,11 +81,17 @@ __all__ = [
     "WorkloadError",
     "__version__",
     "estimate",
+    "fit",
     "forecast",
+    "gpus_for",
+    "load_family",
     "load_snapshot",
     "load_trace",
+    "save_family",
     "save_trace",
+    "sweep",
     "trace",
+    "trace_family",
 ]
 
 

@@ -82,7 +82,7 @@ def phase_peaks(trace: Trace, timeline: Timeline, context: int) -> tuple[PhasePe
 
 def run_phase(phase: Phase) -> str:
     """Return the phase of the run that a phase of a step belongs to."""
-    if phase.name in ("load", "validation", "checkpoint", "resume"):
+    if phase.name in ("load", "validation", "checkpoint", "resume", "prefill", "decode"):
         return phase.name
     return "first step" if phase.step <= 0 else "steady step"
 

@@ -49,6 +49,8 @@ def trace_parameters(model: str, workload: Workload) -> Trace:
         raise WorkloadError(
             f"freeze {', '.join(map(repr, workload.freeze))} and model {model} exclude each other: a number has no parameters by name."
         )
+    if workload.new_tokens is not None:
+        raise WorkloadError(f"new_tokens {workload.new_tokens} and model {model} exclude each other: a number has no keys and values to cache.")
     terms = training_terms(workload.optimizer, workload.precision, ema=workload.ema == "gpu")
     ledger = _Ledger(parameters)
     ledger.phase("load", -1)

@@ -5,7 +5,6 @@ One measurement is one JSON file (docs/measuring.md): immutable structs, read wi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -45,21 +44,28 @@ class Software(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, str]
     """Environment variables that change what CUDA or the allocator take, where they are set."""
 
-    @property
-    def torch_version(self) -> tuple[int, int] | None:
-        """Major and minor version of torch; None where it is not told."""
-        match = re.match(r"(\d+)\.(\d+)", self.packages.get("torch", ""))
-        return (int(match[1]), int(match[2])) if match else None
-
 
 class Switches(msgspec.Struct, frozen=True, kw_only=True):
-    """torch's switches as they stood during the run."""
+    """torch's switches as they stood during the run: what the workload asks for, as torch said it has it."""
 
     cudnn_benchmark: bool
     cudnn_deterministic: bool
     cudnn_allow_tf32: bool
+    """TF32 in cuDNN's convolutions: `workload.environment.cudnn_tf32`."""
     matmul_allow_tf32: bool
+    """TF32 in matrix products: only with precision `tf32`."""
     deterministic_algorithms: bool
+    """`torch.use_deterministic_algorithms(True, warn_only=True)`."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in place of a measurement whose process ended badly."""
+
+    id: str
+    reason: str
+    """The last words of the process."""
+    request: msgspec.Raw
+    """What it was asked, as JSON."""
 
 
 class DeviceReading(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +110,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     parameters: int
     trainable_parameters: int
     workload: Workload
+    """As it was asked for. Which torch ran, and with which switches and variables, stands in `software` and `switches`."""
     card: MeasuredCard
     software: Software
     switches: Switches

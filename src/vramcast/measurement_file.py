@@ -9,7 +9,7 @@ import msgspec
 
 from vramcast.atomic_file import write_atomically
 from vramcast.errors import InvalidFileError
-from vramcast.measurement import SCHEMA, Measurement
+from vramcast.measurement import SCHEMA, Failure, Measurement
 from vramcast.trace import Trace
 from vramcast.trace_file import encode_trace
 from vramcast.units import MIB, format_bytes
@@ -17,6 +17,8 @@ from vramcast.units import MIB, format_bytes
 LARGEST_FILE = 200 * 10**3
 """A campaign of several hundred cases stays small enough to be kept with the code that is judged by it."""
 LARGEST_READ = 64 * MIB
+FAILED = ".failed.json"
+"""How the names of files end that hold a `Failure`."""
 
 
 class _Stamp(msgspec.Struct):
@@ -51,12 +53,15 @@ def load_measurement(path: str | os.PathLike[str]) -> Measurement:
     Raises:
         InvalidFileError: no such file, not one of these, or of another version.
     """
+    return decode_measurement(_read(path), str(path))
+
+
+def load_failure(path: str | os.PathLike[str]) -> Failure:
+    """Read what a campaign wrote in place of a measurement. Raises `InvalidFileError`."""
     try:
-        if os.path.getsize(path) > LARGEST_READ:
-            raise InvalidFileError(f"{str(path)!r} is larger than any measurement ({format_bytes(LARGEST_READ)}).")
-        return decode_measurement(Path(path).read_bytes(), str(path))
-    except OSError as error:
-        raise InvalidFileError(f"measurement {str(path)!r} cannot be read: {error.strerror or error}.") from error
+        return msgspec.json.decode(_read(path), type=Failure)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
+        raise InvalidFileError(f"{str(path)!r} cannot be read as a failed measurement: {error}.") from error
 
 
 def decode_measurement(text: bytes, name: str) -> Measurement:
@@ -68,3 +73,12 @@ def decode_measurement(text: bytes, name: str) -> Measurement:
         return msgspec.json.decode(text, type=Measurement)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
         raise InvalidFileError(f"{name!r} cannot be read as a measurement: {error}.") from error
+
+
+def _read(path: str | os.PathLike[str]) -> bytes:
+    try:
+        if os.path.getsize(path) > LARGEST_READ:
+            raise InvalidFileError(f"{str(path)!r} is larger than any measurement ({format_bytes(LARGEST_READ)}).")
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InvalidFileError(f"measurement {str(path)!r} cannot be read: {error.strerror or error}.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -121,13 +122,14 @@ def _shown_by(trace: Trace) -> Workload:
 
 def stack_of(card: GpuSpec | None, workload: Workload) -> Stack:
     """Return the card's architecture and the library settings that decide what scratch kernels take."""
-    assumed = Stack()
     environment = workload.environment
-    return Stack(
-        compute_capability=card.compute_capability or assumed.compute_capability if card else assumed.compute_capability,
-        sm_count=card.sm_count or assumed.sm_count if card else assumed.sm_count,
+    stack = Stack(
         torch_version=environment.torch_version,
         cudnn_benchmark=workload.cudnn_benchmark,
         allow_tf32=environment.cudnn_tf32,
         cublas_workspace=None if environment.cublas_workspace is None else cublas_workspace_bytes(environment.cublas_workspace),
     )
+    if card is None:
+        return stack
+    capability, sm_count = card.compute_capability or stack.compute_capability, card.sm_count or stack.sm_count
+    return replace(stack, compute_capability=capability, sm_count=sm_count, device_memory=card.usable_bytes)

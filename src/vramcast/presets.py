@@ -59,6 +59,23 @@ def in_force(fields: Given) -> Fields:
     return {name: value for name, value in habits.items() if _is(fields.get(name), value)}
 
 
+_FOLLOWING = ("accumulate", "validation")
+"""Fields that presets set by the batch."""
+
+
+def at_batch(fields: Given, batch: int) -> Fields:
+    """Return what changes in a workload's fields at another batch: the batch, and what its preset sets by it, where nothing else was given."""
+    changed: Fields = {"batch": batch}
+    if fields.get("preset") is None or fields["mode"] != "train":
+        return changed
+    others = {name: value for name, value in fields.items() if name not in _FOLLOWING and value is not None}
+    before, after = (find(fields["preset"]).training({**others, "batch": count}) for count in (fields["batch"], batch))
+    for name in _FOLLOWING:
+        if name in before and _is(fields.get(name), before[name]):
+            changed[name] = {**fields[name], **after[name]} if isinstance(after[name], Mapping) else after[name]
+    return changed
+
+
 def _is(value: Any, habit: Any) -> bool:
     """Whether a field has a habit's value; a habit made of parts states only those it sets."""
     if isinstance(habit, Mapping) and isinstance(value, Mapping):
@@ -79,6 +96,10 @@ def find(name: str) -> Preset:
 
 NOMINAL_BATCH = 64
 """`nbs`: gradients are accumulated until about this many images were seen (ultralytics 8.4, cfg/default.yaml)."""
+
+
+VALIDATION_PAD = 0.5
+"""`pad` of validation sets, in strides: 640 pixels become 672 (ultralytics 8.4, data/build.py `build_yolo_dataset`, data/base.py `set_rectangle`)."""
 
 
 def _ultralytics(given: Given) -> Fields:
@@ -104,6 +125,7 @@ def _ultralytics(given: Given) -> Fields:
             "parameter_groups": "weight-norm-bias",
             "half_validation_inputs": precision == "amp-fp16",
             "empties_cache": "if-crowded",
+            "validation_pad": VALIDATION_PAD,
             "checkpoint_save": "copies",
             "checkpoint_device": "cpu",
         },
@@ -155,6 +177,9 @@ def _torchvision(batch: int, validation_batch: int | None) -> Callable[[Given], 
     return fields
 
 
+_TRANSFORMERS_4_35: Fields = {"attention": "eager", "habits": {"generation": "tuples", "logits": "fp32", "rotary": "tables"}}
+
+
 def _without_autocast(given: Given) -> str:
     precision = str(given.get("precision", "fp32"))
     return "fp32" if precision.startswith("amp-") else precision
@@ -199,6 +224,15 @@ PRESETS: dict[str, Preset] = {
         inference={},
         source="pytorch/vision, references/detection/train.py and engine.py, 2022 and later",
         left_out=("Images of a batch differ in size and are padded to the largest; one size is modelled.",),
+    ),
+    "transformers-4.35": Preset(
+        training=lambda _given: dict(_TRANSFORMERS_4_35),
+        inference=_TRANSFORMERS_4_35,
+        source="transformers 4.35.2: models/llama/modeling_llama.py, generation/utils.py; attention 'sdpa' came with 4.36",
+        left_out=(
+            "Cosines and sines are looked up once per layer there; the installed version computes them once per call.",
+            "Masks are built as the installed version builds them.",
+        ),
     ),
 }
 """Every preset by its name."""

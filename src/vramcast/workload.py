@@ -6,13 +6,13 @@ are refused with a message that names both. Nothing here knows a model or a card
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal, get_args
 
 import msgspec
 
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
+from vramcast.input_spec import InputSpec
 
 Mode = Literal["train", "infer"]
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "amp-fp16", "amp-bf16"]
@@ -23,6 +23,7 @@ Optimizer = Literal[
 OptimizerLoop = Literal["default", "foreach", "fused", "for-loop"]
 ZeroGrad = Literal["start", "before-backward", "after-step"]
 Phases = Literal["step", "run"]
+Attention = Literal["auto", "eager", "sdpa"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 
@@ -35,26 +36,6 @@ _FUSED = {"sgd", "momentum", "nesterov", "adam", "adamw", "adagrad"}
 """torch 2.13, `torch/optim`: the optimizers with a `fused=` argument."""
 _LOOP_ONLY = {"muon", "musgd", "lion", "adam8bit", "adamw8bit", "lion8bit"}
 """No `foreach=` argument: Muon (torch 2.13), and optimizers from outside torch, each with one way of stepping."""
-
-
-class InputSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One input by name: `name=2x3x224x224:float32`. The first dimension is the batch as written."""
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str = "float32"
-
-    @classmethod
-    def parse(cls, text: str) -> InputSpec:
-        """Read `name=2x3x224x224:float32` (`:dtype` may be left out).
-
-        Raises:
-            WorkloadError: the text has another form.
-        """
-        match = re.fullmatch(r"([A-Za-z_]\w*)=(\d+(?:x\d+)*)(?::(\w+))?", text.strip())
-        if match is None:
-            raise WorkloadError(f"--input {text!r} is not of the form name=2x3x224x224:float32.")
-        return cls(match[1], tuple(int(side) for side in match[2].split("x")), match[3] or "float32")
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +62,8 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`function`: an epoch is a function of its own, so its last batch, outputs and loss are gone when validation begins."""
     half_validation_inputs: bool = False
     """Validation under fp16 autocast gets fp16 images."""
+    validation_pad: float = 0.0
+    """Strides by which a detector's validation images are padded before their sides are rounded up to whole strides."""
     kept_outputs: int = 0
     """Validation batches whose outputs stay on the GPU until the pass ends."""
     empties_cache: Literal["never", "if-crowded", "always"] = "never"
@@ -90,6 +73,13 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     copy of the optimizer states are made on the GPU."""
     checkpoint_device: Literal["cuda", "cpu"] = "cuda"
     """Where `torch.load` puts the checkpoint a run is resumed from; `cuda`, where its tensors came from, is torch's default."""
+    generation: Literal["library", "tuples"] = "library"
+    """Who generates text: the installed library's `generate`, or a loop that makes the keys and values of all layers anew in each
+    step while the old ones are still held, and the logits of the whole prompt (transformers' `greedy_search`, up to 4.35)."""
+    logits: Literal["library", "fp32"] = "library"
+    """`fp32`: a language model's logits are converted to fp32 (`logits.float()`, transformers up to 4.44)."""
+    rotary: Literal["library", "tables"] = "library"
+    """`tables`: each attention layer keeps cosines and sines of every position (Llama and its kin, transformers up to 4.38)."""
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -103,11 +93,16 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     image_range: tuple[int, int] | None = None
     """Multi-scale training: smallest and largest side; the largest counts."""
     seq: int | None = None
-    """Sequence length of a language model; None: the model's own."""
+    """Sequence length of a language model (of the prompt, where it generates); None: the model's own."""
+    new_tokens: int | None = None
+    """Tokens generated after the prompt, one by one; None: one forward pass over the sequence."""
+    attention: Attention = "auto"
+    """How a transformers model computes attention; `auto`: as it chooses itself."""
     inputs: tuple[InputSpec, ...] = ()
     """Inputs of any other kind, by name; they take the place of the model's own."""
     precision: Precision = "fp32"
-    """`fp32` and `tf32` differ in the kernels' scratch only; `amp-…` is autocast; `fp16` and `bf16` convert the module."""
+    """`fp32` is what torch does by default: TF32 in cuDNN's convolutions as `environment.cudnn_tf32` says, none in matrix products
+    (`torch.backends.cuda.matmul.allow_tf32`); `tf32` allows both. `amp-…` is autocast; `fp16` and `bf16` convert the module."""
     optimizer: Optimizer = "adamw"
     optimizer_loop: OptimizerLoop = "default"
     """`default` is what torch does on CUDA: `foreach` where there is one."""
@@ -259,7 +254,8 @@ def _defaults_of(plain: dict[str, Any]) -> dict[str, Any]:
 
 def _check_values(workload: Workload) -> None:
     counts: dict[str, int | None] = {
-        "batch": workload.batch, "seq": workload.seq, "accumulate": workload.accumulate, "classes": workload.classes,
+        "batch": workload.batch, "seq": workload.seq, "new_tokens": workload.new_tokens,
+        "accumulate": workload.accumulate, "classes": workload.classes,
         **{f"image {side}": pixels for side, pixels in zip(("height", "width"), workload.image or ())},
     }  # fmt: skip
     for spec in workload.inputs:
@@ -283,8 +279,12 @@ def _check_values(workload: Workload) -> None:
 def _check_combinations(workload: Workload) -> None:
     if not workload.is_training:
         _check_inference(workload)
+    elif workload.new_tokens is not None:
+        raise WorkloadError(f"mode 'train' and new_tokens {workload.new_tokens} exclude each other: text is generated in mode 'infer'.")
     _check_optimizer(workload)
     _check_inputs(workload)
+    if workload.precision == "tf32" and not workload.environment.cudnn_tf32:
+        raise WorkloadError("precision 'tf32' and environment.cudnn_tf32 false exclude each other: tf32 allows it in convolutions too; take 'fp32'.")
     if workload.validation is not None and workload.validation.uses_ema and workload.ema != "gpu":
         raise WorkloadError(f"validation uses_ema and ema {workload.ema!r} exclude each other: a copy to be validated lies on the GPU.")
 

@@ -49,7 +49,7 @@ def test_a_python_file_that_gives_no_builder_is_refused(refused, here, name, con
         ("json.missing:build", "the module json.missing cannot be imported: ModuleNotFoundError: No module named 'json.missing'"),
         ("json:dumsp", "no callable in json is called 'dumsp'. Closest: dump, dumps."),
         ("./missing", "there is no file or folder missing; a model can be a folder with a config.json, or path/to/file.py:build."),
-        ("transformers:gpt2", "there is no file gpt2; name a folder that holds a config.json."),
+        ("transformers:nothing/here", "there is no file nothing/here; name a folder that holds a config.json."),
     ],
 )
 def test_a_file_or_module_that_is_not_there_is_refused(refused, here, model, told):
@@ -113,8 +113,8 @@ def test_an_unknown_model_type_is_answered_with_the_closest(refused, here):
         ),
         (
             "preset = 3\n",
-            "no preset is called '3'. Closest: timm, torchvision-reference, torchvision-reference-detection, ultralytics. "
-            "Legal: ultralytics, timm, torchvision-reference, torchvision-reference-detection.",
+            "no preset is called '3'. Closest: timm, torchvision-reference, torchvision-reference-detection, transformers-4.35, "
+            "ultralytics. Legal: ultralytics, timm, torchvision-reference, torchvision-reference-detection, transformers-4.35.",
         ),
         (
             "mode = 'train'\nbatch = = 3\n",

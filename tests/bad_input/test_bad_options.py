@@ -45,6 +45,7 @@ def test_a_value_of_another_form_is_refused_with_the_option_and_what_is_legal(re
         (["--image-range", "0", "640"], "image_range smallest is 0; it must be at least 1 and at most 1,000,000,000,000."),
         (["--image-range", "640", "320"], "image_range (640, 320) runs backwards: 640 is more than 320."),
         (["--seq", "0"], "seq is 0; it must be at least 1 and at most 1,000,000,000,000."),
+        (["--new-tokens", "0"], "new_tokens is 0; it must be at least 1 and at most 1,000,000,000,000."),
         (["--steps", "0"], "steps is 0; it must be at least 1 and at most 1,000."),
         (["--classes", "0"], "classes is 0; it must be at least 1 and at most 1,000,000,000,000."),
         (["--targets", "-1"], "targets is -1; it must be at least 0 and at most 1,000,000,000,000."),
@@ -57,8 +58,8 @@ def test_a_value_of_another_form_is_refused_with_the_option_and_what_is_legal(re
         (["--train", "--val-batch", "0"], "validation batch is 0; it must be at least 1 and at most 1,000,000,000,000."),
         (
             ["--train", "--habit", "epohc=loop"],
-            "no habit is called 'epohc'. Closest: epoch. Legal: conversion, parameter_groups, epoch, half_validation_inputs, kept_outputs, "
-            "checkpoint_save, checkpoint_device.",
+            "no habit is called 'epohc'. Closest: epoch. Legal: conversion, parameter_groups, epoch, half_validation_inputs, "
+            "validation_pad, kept_outputs, empties_cache, checkpoint_save, checkpoint_device, generation, logits, rotary.",
         ),
     ],
 )

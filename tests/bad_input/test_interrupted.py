@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,20 @@ class Slow(nn.Module):
 def build():
     return Slow()
 """
+SCRIPT = "vramcast.cli.entry"
+"""What `[project.scripts]` of pyproject.toml names, as a test below sees to."""
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from {script} import main
+sys.exit(main())
+"""
 RUN = [sys.executable, "-c", "import sys; from vramcast.cli.main import main; sys.exit(main())"]
 
 
@@ -49,6 +64,20 @@ def test_ctrl_c_during_a_forecast_leaves_the_old_answer(here):
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, "", "\nvramcast: interrupted\n")
     assert [(path.name, path.read_text()) for path in (here / "answers").iterdir()] == [("answer.json", "old")]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("name", ["vramcast.cli.main", "click", "vramcast.cli.options", "msgspec", "vramcast.pipeline", "numpy", "torch"])
+def test_ctrl_c_while_something_is_imported(here, name):
+    code = INTERRUPTED_IMPORT.format(name=name, script=SCRIPT)
+    arguments = [sys.executable, "-c", code, "estimate", "torchvision:resnet18", "--batch", "1"]
+    done = subprocess.run(arguments, capture_output=True, text=True, preexec_fn=_interruptible, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "\nvramcast: interrupted\n")
+
+
+def test_the_console_script_is_the_one_that_is_tested():
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'vramcast = "{SCRIPT}:main"' in project
 
 
 @pytest.mark.parametrize("moment", ["forward", "backward", "loss", "build"])

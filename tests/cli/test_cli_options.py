@@ -38,6 +38,8 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("image", (224, 224), ["--image", "224"]),
     ("image_range", (320, 960), ["--image-range", "320", "960"]),
     ("seq", 512, ["--seq", "512"]),
+    ("new_tokens", 128, ["--new-tokens", "128"]),
+    ("attention", "eager", ["--attention", "eager"]),
     ("inputs", ("x=2x3:int64", "y=2"), ["--input", "x=2x3:int64", "--input", "y=2"]),
     ("precision", "amp-bf16", ["--precision", "amp-bf16"]),
     ("optimizer", "sgd", ["--optimizer", "sgd"]),
@@ -76,6 +78,7 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("preset", "ultralytics", ["--preset", "ultralytics"]),
     ("seed", 7, ["--seed", "7"]),
     ("habits", {"conversion": "loader", "kept_outputs": 3}, ["--habit", "conversion=loader", "--habit", "kept_outputs=3"]),
+    ("habits", {"generation": "tuples", "logits": "fp32"}, ["--habit", "generation=tuples", "--habit", "logits=fp32"]),
     ("habits", {"half_validation_inputs": True}, ["--habit", "half_validation_inputs=true"]),
 ]
 

@@ -11,15 +11,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 from recorded_meters import RecordedMeters
 
-from vramcast.errors import InvalidFileError, UnknownNameError, WorkloadError
-from vramcast.measurement_file import load_measurement
+from vramcast.environment import Environment
+from vramcast.errors import InvalidFileError, UnknownNameError, UsageError, WorkloadError
+from vramcast.measurement_file import load_failure, load_measurement
 from vramcast.measuring import case_process
-from vramcast.measuring.campaign import Failure, run_campaign, tally
+from vramcast.measuring.campaign import run_campaign, tally
 from vramcast.measuring.campaign_file import Case, case_id, read_campaign
 from vramcast.measuring.jobs import Job, case_job, jobs_of, write_request
 from vramcast.measuring.request import environment_of
+from vramcast.measuring.torch_present import require_torch
 from vramcast.program.sizes import check_sizes
 from vramcast.sources import registry
 from vramcast.workload import Workload
@@ -54,7 +57,8 @@ def test_each_case_leaves_a_result_and_is_not_run_again(tmp_path: Path) -> None:
     assert run(listed) == {"ok": 2, "out_of_memory": 1, "failed": 1}
     assert run.ran() == ["one", "too large", "crashes", "two"]
     assert load_measurement(tmp_path / "one.json").id == "one"
-    failure = msgspec.json.decode((tmp_path / "crashes.failed.json").read_bytes(), type=Failure)
+    failure = load_failure(tmp_path / "crashes.failed.json")
+    assert msgspec.json.decode(failure.request)["model"] == "crashes"
     assert failure.reason.endswith("the driver went away")
     assert run.lines[2] == "crashes  failed: RuntimeError: the driver went away"
     assert run(listed) == {"ok": 2, "out_of_memory": 1, "failed": 1}
@@ -99,9 +103,23 @@ def test_a_model_that_is_not_to_be_had_ends_the_process_with_its_reason(tmp_path
     assert "no torchvision model is called 'resnet1'" in capsys.readouterr().err
 
 
-def test_a_case_runs_under_its_own_allocator_options_and_no_others() -> None:
-    inherited = {"PYTORCH_CUDA_ALLOC_CONF": "max_split_size_mb:64", "PATH": "/bin"}
+def test_another_torch_than_is_installed_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workload = Workload.infer(environment={"torch": "2.1"})
+    request = write_request(case_job(Case(id="a", model="torchvision:resnet18", workload=workload), tmp_path / "a.json"), tmp_path)
+    assert case_process.main([str(request)], io.StringIO(), io.StringIO()) == 2
+    assert f"torch 2.1 was asked for, but {torch.__version__} would be measured" in capsys.readouterr().err
+    require_torch(Workload(), said=torch.__version__)
+    require_torch(Workload())
+    with pytest.raises(UsageError, match=r"leave environment\.torch"):
+        require_torch(Workload(), said="2.6")
+
+
+def test_a_case_runs_under_its_own_variables_and_no_others() -> None:
+    inherited = dict.fromkeys(("PYTORCH_CUDA_ALLOC_CONF", "CUDA_MODULE_LOADING", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE"), "1")
+    inherited["PATH"] = "/bin"
     assert environment_of(Workload(), inherited) == {"PATH": "/bin", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    stack = environment_of(Workload.infer(environment={"module_loading": "eager", "cublas_workspace": ":4096:8"}), inherited)
+    assert (stack["CUDA_MODULE_LOADING"], stack["CUBLAS_WORKSPACE_CONFIG"]) == ("EAGER", ":4096:8")
     own = environment_of(Workload(allocator="expandable_segments:True"), inherited)
     assert own["PYTORCH_CUDA_ALLOC_CONF"] == own["PYTORCH_ALLOC_CONF"] == "expandable_segments:True"
 
@@ -114,6 +132,7 @@ def test_the_standard_campaign_is_wide_and_every_case_is_legal() -> None:
     assert {case.workload.precision for case in cases} >= {"fp32", "tf32", "amp-fp16", "amp-bf16", "bf16"}
     assert {case.workload.optimizer_loop for case in cases} >= {"foreach", "fused", "for-loop"}
     assert {case.workload.optimizer for case in cases} >= {"sgd", "adam", "adamw"}
+    assert {(case.workload.precision, case.workload.environment.cudnn_tf32) for case in cases} >= {("fp32", True), ("fp32", False), ("tf32", True)}
     for field in ("channels_last", "cudnn_benchmark", "checkpointing"):
         assert {getattr(case.workload, field) for case in cases} == {False, True}
     assert {case.model.partition(":")[0] for case in cases} >= {"torchvision", "timm", "ultralytics"}
@@ -134,7 +153,7 @@ def test_a_case_is_named_by_all_that_defines_it() -> None:
     names = {
         case_id("torchvision:resnet18", Workload(batch=2)),
         case_id("torchvision:resnet18", Workload(batch=2, channels_last=True)),
-        case_id("torchvision:resnet18", Workload(batch=2), cudnn_tf32=True),
+        case_id("torchvision:resnet18", Workload(batch=2, environment=Environment(cudnn_tf32=False))),
         case_id("torchvision:resnet34", Workload(batch=2)),
     }
     assert len(names) == 4

@@ -8,19 +8,20 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from recorded_meters import CARD, CONTEXT, HELD_BY_OTHERS, RecordedMeters, as_recorded
+from recorded_meters import CARD, CONTEXT, HELD_BY_OTHERS, SOFTWARE, RecordedMeters, as_recorded
 from torch import nn
 
 from vramcast.allocator.replay import replay
 from vramcast.backends.batching import trace_workload
 from vramcast.comparison.compare import compare
+from vramcast.comparison.reforecast import card_of, reforecast, workload_of
 from vramcast.comparison.side import of_estimate, of_measurement
+from vramcast.environment import Environment
 from vramcast.errors import InvalidFileError, WorkloadError
 from vramcast.gpu.spec import GpuSpec
 from vramcast.measurement import Measurement
 from vramcast.measurement_file import LARGEST_FILE, load_measurement, save_measurement, with_trace
 from vramcast.measuring.measure import Asked, build, is_out_of_memory, measure
-from vramcast.measuring.reforecast import card_of, reforecast, with_scratch
 from vramcast.measuring.switches import switched, wanted
 from vramcast.pipeline import estimate
 from vramcast.snapshot import read_snapshot
@@ -42,7 +43,7 @@ A100 = GpuSpec(
 
 def run(meters: RecordedMeters, workload: Workload = TRAIN, model: Model | None = None) -> Measurement:
     model = model or registry.find(MODEL)
-    asked = Asked(id="a-case", model=f"{model.source}:{model.name}", workload=workload, switches=wanted(workload, cudnn_tf32=True))
+    asked = Asked(id="a-case", model=f"{model.source}:{model.name}", workload=workload)
     return measure(asked, model, build(model, workload), meters)
 
 
@@ -123,17 +124,27 @@ def test_figures_are_what_a_case_needs(measured: tuple[Measurement, RecordedMete
     }
     assert measurement.environment()["gpu"] == CARD.name
     assert measurement.environment()["torch"] == "2.13.0"
-    assert card_of(measurement).usable_bytes == CARD.usable_bytes
+    assert card_of(measurement.card).usable_bytes == CARD.usable_bytes
 
 
 def test_the_forecast_of_a_run_takes_the_switches_of_the_run(measured: tuple[Measurement, RecordedMeters]) -> None:
     trace = trace_workload(registry.find(MODEL), TRAIN, (8, 0), lambda _: None)
-    strict = msgspec.structs.replace(measured[0], switches=wanted(TRAIN))
-    assert not strict.switches.cudnn_allow_tf32
+    strict = msgspec.structs.replace(measured[0], switches=msgspec.structs.replace(measured[0].switches, cudnn_allow_tf32=False))
+    sizes = {}
     for measurement in (strict, measured[0]):
         stack = Stack(allow_tf32=measurement.switches.cudnn_allow_tf32, device_memory=CARD.usable_bytes)
-        np.testing.assert_array_equal(with_scratch(trace, measurement).sizes, insert_scratch(trace, stack).sizes)
-    assert not np.array_equal(with_scratch(trace, strict).sizes, with_scratch(trace, measured[0]).sizes)
+        sizes[stack.allow_tf32] = reforecast(measurement, lambda _: None).trace.sizes
+        np.testing.assert_array_equal(sizes[stack.allow_tf32], insert_scratch(trace, stack).sizes)
+    assert not np.array_equal(sizes[True], sizes[False])
+
+
+def test_the_forecast_of_a_run_takes_the_versions_and_variables_of_the_run(measured: tuple[Measurement, RecordedMeters]) -> None:
+    variables = {"CUDA_MODULE_LOADING": "EAGER", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+    other = msgspec.structs.replace(SOFTWARE, packages={"torch": "2.8.0+cu128"}, variables=variables)
+    ran = workload_of(msgspec.structs.replace(measured[0], software=other))
+    assert ran.environment == Environment(torch="2.8.0+cu128", module_loading="eager", cublas_workspace=":4096:8")
+    assert ran.with_fields(environment=TRAIN.environment) == TRAIN
+    assert workload_of(measured[0]).environment == Environment(torch="2.13.0")
 
 
 class _Full(nn.Module):
@@ -206,13 +217,20 @@ def test_a_workload_that_does_not_go_with_the_model_is_refused_before_it_is_buil
 
 
 def test_switches_are_set_for_the_run_and_put_back() -> None:
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32
-    with switched(wanted(Workload.train(precision="tf32", cudnn_benchmark=True))):
-        assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32) == (True, True, True)
+    def standing() -> tuple[bool, bool, bool, int]:
+        cudnn = torch.backends.cudnn
+        return cudnn.allow_tf32, cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32, torch.get_deterministic_debug_mode()
+
+    before, off = standing(), {"cudnn_tf32": False, "deterministic": True}
+    with switched(wanted(Workload.train(precision="tf32", cudnn_benchmark=True))) as switches:
+        assert standing() == (True, True, True, 0)
+        assert (switches.cudnn_allow_tf32, switches.matmul_allow_tf32, switches.cudnn_deterministic) == (True, True, False)
     with switched(wanted(Workload.train(precision="fp32"))):
-        assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (False, False)
-    assert wanted(Workload.train(precision="amp-fp16")).cudnn_allow_tf32
-    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark, torch.backends.cuda.matmul.allow_tf32) == before
+        assert standing() == (True, False, False, 0)  # torch's defaults
+    with switched(wanted(Workload.train(precision="amp-fp16", environment=off))) as switches:
+        assert standing() == (False, False, False, 1)  # 1: warns
+        assert (switches.cudnn_deterministic, switches.deterministic_algorithms) == (True, True)
+    assert standing() == before
 
 
 @pytest.mark.parametrize(("reserved", "is_said"), [(2 * MIB, False), (4 * MIB, True)])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import msgspec
 
+from vramcast.comparison.reforecast import workload_of
+from vramcast.environment import Environment
 from vramcast.measurement import Figure, Measurement
 from vramcast.measurement_file import decode_measurement, encode, load_measurement
 from vramcast.trace import Phase
@@ -24,6 +26,7 @@ def test_a_measurement_of_schema_1_is_read_and_written_alike() -> None:
         Figure("device", (450 + 22) * MIB),
     )
     assert measured.workload.optimizer == "sgd"
+    assert workload_of(measured).environment == Environment(torch="2.13.0", cudnn_tf32=False)  # what ran, as the file says of it
     trace = measured.read_trace()
     assert trace is not None
     assert trace.phases[0] == Phase("load", -1)

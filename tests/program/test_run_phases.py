@@ -11,6 +11,9 @@ from traced_steps import events_of, held_as, live_bytes, model_of, operators_in,
 
 from vramcast.allocator.replay import replay
 from vramcast.breakdown import phase_peaks
+from vramcast.program.program import setting_of
+from vramcast.program.validation import plan_of, setting_of_pass
+from vramcast.sources import registry
 from vramcast.sources.interface import Model
 from vramcast.trace import Component, Trace
 from vramcast.workload import Habits, Validation, Workload
@@ -228,3 +231,13 @@ def test_an_average_of_a_half_module_is_fp32() -> None:
     assert held_as(trace, Component.EMA, len(trace) - 1) == everything_of(module)
     assert held_as(trace, Component.WEIGHTS, len(trace) - 1) == weights_of(module) // 2
     assert integers == 8
+
+
+def test_detectors_validate_padded_images() -> None:
+    model = registry.find("ultralytics:yolov8n")
+    workload = Workload.train(preset="ultralytics", batch=2, image=(640, 320))
+    training = setting_of(model, workload)
+    assert setting_of_pass(training, plan_of(workload)).image == (672, 352), "half a stride of 32, rounded up"
+    assert setting_of_pass(training, Validation(batch=2, image=(640, 640))).image == (640, 640), "what is said counts"
+    classifier = setting_of(registry.find("ultralytics:yolov8n-cls"), workload)
+    assert setting_of_pass(classifier, plan_of(workload)).image == (640, 320), "images of classifiers are cropped"

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from synthetic_traces import assert_equal, traces
 
-from vramcast import trace_file
+from vramcast import column_archive
 from vramcast.errors import InvalidFileError, OutputError
 from vramcast.trace import Trace
 from vramcast.trace_file import load_trace, save_trace
@@ -127,8 +127,8 @@ def npy(shape: tuple[int, ...], data: bytes = b"") -> bytes:
 def test_bombs_are_refused(
     part: str, content: bytes, compression: int, found: str, two_steps: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trace_file, "LARGEST_HEADER", 2**20)
-    monkeypatch.setattr(trace_file, "LARGEST_COLUMNS", 2**21)
+    monkeypatch.setattr(column_archive, "LARGEST_HEADER", 2**20)
+    monkeypatch.setattr(column_archive, "LARGEST_COLUMNS", 2**21)
     path, bomb = tmp_path / "run.npz", tmp_path / "bomb.npz"
     save_trace(two_steps, path)
     with zipfile.ZipFile(path) as good, zipfile.ZipFile(bomb, "w", compression) as bad:

@@ -36,6 +36,7 @@ def folder(tmp_path):
         (BERT, None, "encode", 512, 512, None),
         (LLAMA, "LlamaForCausalLM", "causal-lm", 512, 4096, None),
         (GPT2, "GPT2LMHeadModel", "causal-lm", 256, 256, None),
+        ({**LLAMA, "model_type": "gemma3_text"}, "Gemma3ForCausalLM", "causal-lm", 512, 4096, None),
         ({"model_type": "t5", "num_layers": 1}, "T5ForConditionalGeneration", "seq2seq-lm", 512, None, None),
         (VIT, "ViTForImageClassification", "classify", None, None, (96, 96)),
         ({"model_type": "resnet"}, "ResNetForImageClassification", "classify", None, None, (224, 224)),
@@ -82,6 +83,12 @@ def test_an_unknown_model_type_is_answered_with_the_closest(folder):
     assert "llama" in caught.value.closest
 
 
+def test_a_name_that_does_not_come_along_is_answered_with_those_that_do():
+    with pytest.raises(UnknownNameError, match=r"folder that holds a config\.json") as caught:
+        Transformers().load("llama-2-7")
+    assert "llama-2-7b" in caught.value.closest
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -98,3 +105,19 @@ def test_a_file_that_is_no_configuration_is_refused(folder, settings, message):
 def test_a_folder_without_configuration_is_refused(tmp_path):
     with pytest.raises(InvalidFileError, match=r"config\.json"):
         Transformers().load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "window"),
+    [
+        ("llama-2-7b", 6_738_415_616, None),
+        ("mistral-7b-v0.1", 7_241_732_096, 4096),
+    ],
+)
+def test_configurations_that_come_along_have_their_published_size(name, parameters, window):
+    assert name in Transformers().names()
+    model = registry.find(f"transformers:{name}")
+    with on_meta():
+        module = model.build(None)
+    assert sum(parameter.numel() for parameter in module.parameters()) == parameters
+    assert model.window == window

@@ -42,6 +42,23 @@ def test_what_was_forecast_is_not_forecast_again(tmp_path: Path, monkeypatch: py
     assert second[:2] == first
 
 
+def test_cases_that_run_the_same_are_forecast_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cases = [case for case in CONTEXT.read(None)[0] if not case.gpu]
+    assert len(cases) > 1
+    asked: list[str] = []
+
+    def here(case_set: CaseSet, cases: list[Case], processes: int) -> Iterator[Outcome]:
+        asked.extend(case.id for case in cases)
+        return (forecast_case(case_set, case) for case in cases)
+
+    monkeypatch.setattr(run, "_in_processes", here)
+    with Results(tmp_path / "results.jsonl") as results:
+        outcomes = run.forecast_all(CONTEXT, cases, results, 1, _silent)
+    assert asked == [cases[0].id]
+    assert [item.case for item in outcomes] == cases
+    assert len({item.figures for item in outcomes}) == 1
+
+
 def test_a_corrected_figure_is_judged_without_a_new_forecast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = CONTEXT.read(None)[0][0]
     corrected = msgspec.structs.replace(case, measured_bytes=case.measured_bytes + 1)
@@ -80,7 +97,7 @@ def test_another_case_and_other_code_have_other_fingerprints(monkeypatch: pytest
 
 
 def test_the_case_that_kills_its_process_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    cases, _ = CONTEXT.read(None)
+    cases = CONTEXT.read(None)[0][2:]  # which all run something else
     deadly = cases[1].id
 
     def dying(case_set: CaseSet, cases: list[Case], processes: int) -> Iterator[Outcome]:

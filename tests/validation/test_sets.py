@@ -30,12 +30,12 @@ def test_every_row_is_a_case_or_is_named(case_set: CaseSet) -> None:
     for case in cases:
         assert case.environment.source
         assert case.measured_bytes > 0
-        assert not case.gpu or find_card(case.gpu)
+        assert case.card or not case.gpu or find_card(case.gpu)
 
 
 def test_no_row_of_the_open_tables_is_lost() -> None:
     rows = {row["id"] for table in MEASURED.glob("*.csv") for row in csv.DictReader(table.open(encoding="utf-8"))}
-    read = {item.id for case_set in OPEN for part in case_set.read(None) for item in part}
+    read = {item.id for case_set in OPEN if case_set.name != "measured" for part in case_set.read(None) for item in part}
     assert read == rows
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from vramcast.backends.decoding import trace_decoding
 from vramcast.backends.eager import trace_program
 from vramcast.backends.lower_bound import LARGEST_BLOCK, TooLargeError, input_bytes
 from vramcast.errors import ModelError
@@ -26,6 +27,8 @@ Progress = Callable[[str], None]
 
 LARGEST_DIRECT = 32
 """Images of a batch up to which a detector is traced as it is."""
+LARGEST_DIRECT_TORCHVISION = 8
+"""The same of torchvision's detectors, which have an anchor per 4 pixels and hold what they compute on all of them."""
 LARGEST_DIRECT_PAIRS = 2 * 10**8
 """Pixels x objects of a batch up to which it is: an assigner compares each object with each anchor, one per 48 pixels, in
 16 bytes; beyond 2**27 bytes values are no longer followed (`tracing/values.py`)."""
@@ -55,7 +58,8 @@ def trace_workload(model: Model, workload: Workload, capability: tuple[int, int]
     _check_sizes(model, workload)
     try:
         scaled = None if _is_cheap(model, workload) else _scaled(model, workload, capability, progress)
-        trace = scaled or trace_program(model, workload, capability, progress)
+        direct = trace_program if workload.new_tokens is None else trace_decoding
+        trace = scaled or direct(model, workload, capability, progress)
     except ModelError as error:
         if _is_overflow(error.__cause__):
             raise TooLargeError(f"Tracing {model.name} at this size exceeds what can be counted: {error.__cause__}.") from error
@@ -84,8 +88,9 @@ def _is_cheap(model: Model, workload: Workload) -> bool:
         return True
     setting = setting_of(model, workload)
     largest = max(workload.batch, workload.validation.batch if workload.validation else 0)
+    most = LARGEST_DIRECT_TORCHVISION if model.source == "torchvision" else LARGEST_DIRECT
     return largest <= 2 * SMALLEST or (
-        workload.batch <= LARGEST_DIRECT and workload.batch * max(setting.targets, 1) * math.prod(setting.image) <= LARGEST_DIRECT_PAIRS
+        workload.batch <= most and workload.batch * max(setting.targets, 1) * math.prod(setting.image) <= LARGEST_DIRECT_PAIRS
     )
 
 

@@ -65,9 +65,9 @@ def diff(files: tuple[Path, ...], with_events: bool, allocator: str, form: str) 
 def _sides(files: Sequence[Path], allocator: str) -> tuple[Side, Side]:
     """Read forecast and measurement; where there is a measurement alone, forecast it."""
     from vramcast.comparison.read_side import read_side
+    from vramcast.comparison.reforecast import reforecast, trace_again
     from vramcast.comparison.side import of_estimate, of_measurement
     from vramcast.measurement_file import load_measurement
-    from vramcast.measuring.reforecast import reforecast, trace_again
 
     with stages() as shown:
         progress = shown or (lambda _: None)

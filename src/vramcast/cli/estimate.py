@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
+from vramcast.cli.cards import card_named, complete_gpu
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.progress import stages
@@ -18,9 +18,6 @@ from vramcast.reports import registry
 from vramcast.reports.files import check_writable
 from vramcast.reports.interface import Forecast, Report, TextReport
 
-if TYPE_CHECKING:
-    from vramcast.gpu.spec import GpuSpec
-
 _STDOUT = Path("-")
 
 EXAMPLES = """\b
@@ -28,6 +25,7 @@ Examples:
   vramcast estimate torchvision:resnet50 --train --batch 64 --gpu "rtx 4090"
   vramcast estimate timm:vit_base_patch16_224 --train --precision amp-bf16 --batch 128 --gpu a100-80gb
   vramcast estimate yolov8n --train --preset ultralytics --batch 16 --image 640 --gpu 16GiB
+  vramcast estimate transformers:./my-model --infer --seq 512 --new-tokens 256 --batch 4 --precision bf16 --gpu l4
   vramcast estimate model.py:build --input x=8x3x512x512 --format json -o estimate.json
   vramcast estimate torchvision:resnet50 --train --workload run.toml --format snapshot -o memory.pickle
 
@@ -37,17 +35,9 @@ Exit codes:
   1 it does not fit                  3 no forecast came about"""
 
 
-def _complete_gpu(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from vramcast.gpu.catalogue import load
-    from vramcast.gpu.naming import key, short_name
-
-    names = [short_name(card.name) for card in load()]
-    return [CompletionItem(name) for name in names if key(name).startswith(key(incomplete))]
-
-
 @click.command("estimate", cls=SectionedCommand, epilog=EXAMPLES)
 @click.argument("model")
-@click.option("--gpu", cls=SectionedOption, section="Card and answer", metavar="CARD", shell_complete=_complete_gpu,
+@click.option("--gpu", cls=SectionedOption, section="Card and answer", metavar="CARD", shell_complete=complete_gpu,
               help="A card (`vramcast gpus` lists them), a size such as 24GiB, or auto for the one in this machine.")  # fmt: skip
 @click.option("--format", "report_name", cls=SectionedOption, section="Card and answer", type=click.Choice(registry.names()),
               help="terminal (the default), json, or snapshot for pytorch.org/memory_viz.")  # fmt: skip
@@ -61,7 +51,7 @@ def estimate(model: str, gpu: str | None, report_name: str | None, output: Path 
     """
     path = None if output in (None, _STDOUT) else output
     report = _report(report_name, path)
-    workload, card = workload_from(options), _card(gpu)
+    workload, card = workload_from(options), card_named(gpu)
     from vramcast.pipeline import estimate as forecast_memory
 
     with stages() as progress:
@@ -79,14 +69,6 @@ def _report(name: str | None, path: Path | None) -> Report:
     elif not isinstance(report, TextReport):
         raise UsageError(f"--format {name} is a binary file and cannot be printed. Name a file: -o memory.pickle")
     return report
-
-
-def _card(name: str | None) -> GpuSpec | None:
-    if name is None:
-        return None
-    from vramcast.gpu.catalogue import resolve
-
-    return resolve(name)
 
 
 def _deliver(forecast: Forecast, report: Report, path: Path | None) -> None:

@@ -49,8 +49,6 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 @click.argument("model", required=False)
 @click.option("-o", "--output", cls=SectionedOption, section="Result", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
               help="The measurement's file (by default named after the case, in this folder).")  # fmt: skip
-@click.option("--cudnn-tf32/--no-cudnn-tf32", cls=SectionedOption, section="Result", default=None,
-              help="TF32 in convolutions; by default as the precision says: off for fp32.")  # fmt: skip
 @click.option("--cpp-stacks", is_flag=True, cls=SectionedOption, section="Result",
               help="Record C++ stacks too: names the operators of backward; slow to read, and a larger file.")  # fmt: skip
 @click.option("--campaign", cls=SectionedOption, section="Campaign", metavar="NAME|FILE.toml",
@@ -64,8 +62,8 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, text: str | None) -> 
 )
 @workload_options
 def measure(
-    model: str | None, output: Path | None, cudnn_tf32: bool | None, cpp_stacks: bool, campaign: str | None, results: Path | None,
-    budget: float | None, only_list: bool, **options: Any,
+    model: str | None, output: Path | None, cpp_stacks: bool, campaign: str | None, results: Path | None, budget: float | None, only_list: bool,
+    **options: Any,
 ) -> bool | None:  # fmt: skip
     """Run MODEL's program on the card in this machine, and write down what it took.
 
@@ -74,34 +72,36 @@ def measure(
     if (model is None) == (campaign is None):
         raise UsageError("name a model to measure, or --campaign; one of them. Example: vramcast measure torchvision:resnet18 --train")
     if campaign is not None:
-        _refuse_with_campaign(output, cudnn_tf32, cpp_stacks, options)
+        _refuse_with_campaign(output, cpp_stacks, options)
         _measure_campaign(campaign, results or Path(f"measured-{Path(campaign).stem}"), budget, only_list)
         return None
     if results is not None or budget is not None or only_list:
         raise UsageError("--results, --budget and --list belong to --campaign.")
     assert model is not None
-    return _measure_one(model, output, cudnn_tf32, "all" if cpp_stacks else "python", options)
+    return _measure_one(model, output, "all" if cpp_stacks else "python", options)
 
 
-def _measure_one(model: str, output: Path | None, cudnn_tf32: bool | None, stacks: Stacks, options: dict[str, Any]) -> bool:
+def _measure_one(model: str, output: Path | None, stacks: Stacks, options: dict[str, Any]) -> bool:
     workload = workload_from(options)
     from vramcast.measurement_file import load_measurement
     from vramcast.measuring.campaign import run_campaign
     from vramcast.measuring.campaign_file import Case, case_id
     from vramcast.measuring.card_present import require_card
     from vramcast.measuring.jobs import case_job
+    from vramcast.measuring.torch_present import require_torch
     from vramcast.reports.files import check_writable
     from vramcast.sources.registry import find
 
     require_card()
+    require_torch(workload, options["torch"])
     found = find(model)
-    name = case_id(f"{found.source}:{found.name}", workload, cudnn_tf32)
+    name = case_id(f"{found.source}:{found.name}", workload)
     path = output or Path(f"{name}.json")
     check_writable(path)
     with tempfile.TemporaryDirectory(prefix="vramcast-", dir=path.resolve().parent) as folder, stages() as progress:
         if progress:
             progress(f"measuring {found.name}")
-        job = case_job(Case(id=name, model=model, workload=workload, cudnn_tf32=cudnn_tf32), Path(folder).resolve() / "measured.json", stacks)
+        job = case_job(Case(id=name, model=model, workload=workload), Path(folder).resolve() / "measured.json", stacks)
         lines: list[str] = []
         run_campaign([job], lambda line, _done, _total: lines.append(line))
         if not job.output.is_file():
@@ -138,8 +138,8 @@ def _told(line: str, progress: Callable[[int, int], None], done: int, total: int
     progress(done, total)
 
 
-def _refuse_with_campaign(output: Path | None, cudnn_tf32: bool | None, cpp_stacks: bool, options: dict[str, Any]) -> None:
-    own = (("output", output), ("cudnn-tf32", cudnn_tf32), ("cpp-stacks", cpp_stacks or None))
+def _refuse_with_campaign(output: Path | None, cpp_stacks: bool, options: dict[str, Any]) -> None:
+    own = (("output", output), ("cpp-stacks", cpp_stacks or None))
     given = [*fields_from(options), *(name for name, value in own if value is not None)]
     if given or options["workload_file"]:
         raise WorkloadError(f"--campaign and {', '.join(given) or '--workload'} exclude each other: its file says what is run.")

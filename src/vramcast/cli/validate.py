@@ -92,7 +92,8 @@ def _examine(case_set: CaseSet, measured: str | None, sample: int | None, proces
     with counted(case_set.name) as progress:
         outcomes = forecast_all(case_set, chosen, results, processes, progress)
     return Examined(
-        case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed), incomplete=incomplete(cases)
+        case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed), laws=case_set.laws(measured),
+        incomplete=incomplete(cases),
     )  # fmt: skip
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from vramcast.family.calls import numbers_of, with_numbers
 from vramcast.family.errors import NotAffineError
-from vramcast.trace import Column, OperatorCall, TensorSpec
+from vramcast.trace import Column, OperatorCall
 
 Three = tuple[Column, Column, Column]
 
@@ -62,7 +62,7 @@ class AffineCall:
             return None
         if first == second == third:
             return cls(first, None)
-        numbers = [list(_numbers(_parts(call))) for call in (first, second, third)]
+        numbers = [numbers_of(call) for call in (first, second, third)]
         if len({len(row) for row in numbers}) > 1:
             raise NotAffineError(f"calls of {first.operator} differ in form")
         slopes = tuple(after - before for before, after in zip(numbers[0], numbers[1]))
@@ -75,29 +75,4 @@ class AffineCall:
         """Return the call at a step."""
         if self.slopes is None:
             return self.first
-        grown = iter([number + slope * step for number, slope in zip(_numbers(_parts(self.first)), self.slopes)])
-        inputs = tuple(spec and TensorSpec(_with(spec.shape, grown), _with(spec.stride, grown), spec.dtype) for spec in self.first.inputs)
-        return OperatorCall(self.first.operator, inputs, {name: _with(value, grown) for name, value in self.first.attributes.items()})
-
-
-def _parts(call: OperatorCall) -> Iterator[object]:
-    """List what may hold numbers, in the order in which `AffineCall.at` puts them back."""
-    for spec in call.inputs:
-        if spec is not None:
-            yield spec.shape
-            yield spec.stride
-    yield from call.attributes.values()
-
-
-def _numbers(parts: Iterable[object]) -> Iterator[int]:
-    for part in parts:
-        if isinstance(part, tuple):
-            yield from _numbers(part)
-        elif isinstance(part, int) and not isinstance(part, bool):
-            yield part
-
-
-def _with(part: Any, numbers: Iterator[int]) -> Any:
-    if isinstance(part, tuple):
-        return tuple(_with(item, numbers) for item in part)
-    return next(numbers) if isinstance(part, int) and not isinstance(part, bool) else part
+        return with_numbers(self.first, [number + slope * step for number, slope in zip(numbers_of(self.first), self.slopes)])

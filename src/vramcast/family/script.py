@@ -51,7 +51,7 @@ def scripts(traces: tuple[Trace, ...], context: int) -> tuple[tuple[Script, ...]
         born = trace.blocks[trace.kinds == Event.ALLOCATE]
         if len(born) != len(trace.sizes) or (np.diff(born) != 1).any():
             raise NotAffineError("blocks are not numbered in the order of their birth")
-    laid_out = [_lines(trace) for trace in traces]
+    laid_out = [lines_of(trace) for trace in traces]
     columns = [_columns(trace, *lines, context) for trace, lines in zip(traces, laid_out)]
     table, texts = _numbered(np.concatenate(columns))
     parts = np.split(texts, np.cumsum([len(part) for part in columns])[:-1])
@@ -68,7 +68,7 @@ def _numbered(rows: Column) -> tuple[Column, Column]:
     return rows[firsts], which
 
 
-def _lines(trace: Trace) -> tuple[Column, Column]:
+def lines_of(trace: Trace) -> tuple[Column, Column]:
     """Return, per line, its kind and the index of its event or operation; an operation goes before its events."""
     operations = np.arange(len(trace.operation_operators), dtype=np.int64)
     at = np.concatenate([operations, trace.operations])

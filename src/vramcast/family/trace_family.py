@@ -1,75 +1,28 @@
-"""The value: base lines, what repeats, and how every number grows."""
+"""The value: pieces, each with the traces of a box of points, and what is outside all of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
-from vramcast.family.affine import AffineCall, AffineColumn
-from vramcast.family.loops import Loop, unrolled
-from vramcast.family.script import OPERATION
-from vramcast.trace import Caveat, Column, Event, Phase, Subject, Trace
+from vramcast.family.piece import Piece, Point
+from vramcast.trace import Trace
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TraceFamily:
-    """The traces of one program at every batch from `smallest` on. A step is one image more.
+    """The traces of one program over batches and sizes, to the byte."""
 
-    Columns have a row per line of the shortest script (see `script.py`).
-    """
+    axes: tuple[str, ...]
+    """`batch`, then `height` and `width`, or `seq`."""
+    pieces: tuple[Piece, ...]
+    notes: tuple[str, ...] = ()
+    """Where the family is split, and which points it leaves to a trace of their own."""
 
-    smallest: int
-    subject: Subject
-    operators: tuple[str, ...]
-    modules: tuple[str, ...]
-    phases: tuple[Phase, ...]
-    caveats: tuple[Caveat, ...]
-    texts: Column
-    """Per line: kind; operator, module and phase of its operation; component, stream and module of its block."""
-    loops: tuple[Loop, ...]
-    sizes: AffineColumn
-    """Bytes of lines that allocate."""
-    partners: AffineColumn
-    """Of lines that free: the line that allocated, counted in the script of that step."""
-    round_partners: AffineColumn
-    """The same for lines in a further round: counted for further round 0."""
-    partner_strides: Column
-    """By how much that grows from round to round."""
-    calls: dict[int, AffineCall]
-    """Line that begins an operation -> its call."""
+    def piece_at(self, point: Point) -> Piece | None:
+        """Return the piece a point lies in; None where it has to be traced itself."""
+        return next((piece for piece in self.pieces if point in piece.box), None)
 
-    def lines(self, batch: int) -> int:
-        """Return how long the script of a batch is: about what `at` costs."""
-        return len(self.texts) + (batch - self.smallest) * sum(loop.length for loop in self.loops)
-
-    def largest_block(self, batch: int) -> int:
-        """Return the bytes of the largest block at a batch, however large it is."""
-        return self.sizes.largest(batch - self.smallest)
-
-    def at(self, batch: int) -> Trace:
-        """Return the trace of a batch of at least `smallest`. The caller sees to it that bytes stay below 2**63."""
-        step = batch - self.smallest
-        lines, rounds = unrolled(self.loops, len(self.texts), step)
-        kinds, operators, modules, phases, components, streams, block_modules = self.texts[lines].T
-        is_operation, births = kinds == OPERATION, np.flatnonzero(kinds == Event.ALLOCATE)
-        operations = np.cumsum(is_operation) - 1
-        return Trace(
-            subject=self.subject, kinds=kinds[~is_operation], blocks=self._blocks(step, lines, rounds, kinds)[~is_operation],
-            operations=operations[~is_operation], sizes=self.sizes.at(step)[lines][births], components=components[births],
-            streams=streams[births], block_modules=block_modules[births], operation_operators=operators[is_operation],
-            operation_modules=modules[is_operation], operation_phases=phases[is_operation], operators=self.operators,
-            modules=self.modules, phases=self.phases, caveats=self.caveats,
-            calls={
-                operation: self.calls[line].at(step)
-                for operation, line in enumerate(lines[is_operation].tolist()) if line in self.calls
-            },
-        )  # fmt: skip
-
-    def _blocks(self, step: int, lines: Column, rounds: Column, kinds: Column) -> Column:
-        """Return, per line, the block its event is about: blocks are numbered by birth."""
-        births = kinds == Event.ALLOCATE
-        partners = np.where(rounds < 0, self.partners.at(step)[lines], self.round_partners.at(step)[lines] + rounds * self.partner_strides[lines])
-        born = np.where(births, np.arange(len(lines)), partners)
-        numbers = np.cumsum(births) - 1
-        return np.where(births | (kinds == Event.FREE), numbers[born], -1)
+    def at(self, point: Point) -> Trace | None:
+        """Return the trace of a point: the very one that tracing it gives; None where it has to be traced itself."""
+        piece = self.piece_at(point)
+        return None if piece is None else piece.at(point)

@@ -21,6 +21,7 @@ from typing import IO
 import msgspec
 
 from vramcast.atomic_file import write_atomically
+from vramcast.measurement import Failure
 from vramcast.measurement_file import load_measurement
 from vramcast.measuring.jobs import Job, write_request
 from vramcast.measuring.request import READY, CaseRequest
@@ -34,14 +35,6 @@ _LAST_WORDS = 2000
 
 Progress = Callable[[str, int, int], None]
 """Told a line, how many jobs are done, and how many there are."""
-
-
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that left no results: its process ended badly."""
-
-    id: str
-    reason: str
-    request: msgspec.Raw
 
 
 @dataclass(slots=True)

@@ -2,9 +2,8 @@
 
 [[group]]
 models = ["torchvision:resnet50", "timm:convnext_tiny"]
-workload = { mode = "train", image = 224 }          # fields of a workload, as in a workload file
+workload = { mode = "train", image = 224, environment = { cudnn_tf32 = false } }    # fields of a workload, as in a workload file
 vary = { batch = [8, 32], precision = ["fp32", "amp-fp16"] }    # each combination is a case
-cudnn_tf32 = true                                   # optional: TF32 in convolutions whatever the precision says
 
 [[kernels]]
 kinds = ["convolution", "attention"]                # single kernels, see `micro/`
@@ -37,7 +36,6 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     model: str
     workload: Workload
-    cudnn_tf32: bool | None = None
 
 
 class Campaign(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +51,6 @@ class _Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     models: tuple[str, ...]
     workload: dict[str, Any] = {}
     vary: dict[str, list[Any]] = {}
-    cudnn_tf32: bool | None = None
 
 
 class _Kernels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,11 +89,11 @@ def _cases(group: _Group) -> Iterator[Case]:
     for values in itertools.product(*group.vary.values()):
         workload = make(group.workload | dict(zip(group.vary, values)))
         for model in group.models:
-            yield Case(id=case_id(model, workload, group.cudnn_tf32), model=model, workload=workload, cudnn_tf32=group.cudnn_tf32)
+            yield Case(id=case_id(model, workload), model=model, workload=workload)
 
 
-def case_id(model: str, workload: Workload, cudnn_tf32: bool | None = None) -> str:
+def case_id(model: str, workload: Workload) -> str:
     """Name a case: what is most telling of it, and a hash of all of it."""
-    defining = msgspec.json.encode([model, workload, cudnn_tf32])
+    defining = msgspec.json.encode([model, workload])
     plain = re.sub(r"[^\w.]+", "-", model).strip("-")
     return f"{plain}-{workload.mode}-b{workload.batch}-{workload.precision}-{hashlib.sha256(defining).hexdigest()[:8]}"

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-import msgspec
-
-from vramcast.errors import VramcastError
 from vramcast.measurement_file import save_measurement
-from vramcast.measuring.request import READY, CaseRequest
+from vramcast.measuring.request import CaseRequest
+from vramcast.measuring.waiting import answer
 from vramcast.sources import registry
 
 if TYPE_CHECKING:
@@ -26,18 +23,16 @@ def run_case(request: CaseRequest, wait: Callable[[], None], make_meters: Callab
     """Measure one case and write its file; `wait` returns when the card is free.
 
     Raises:
-        VramcastError: the request is wrong, or the model cannot be built.
+        VramcastError: the request is wrong, the model cannot be built, or another torch is asked for than runs here.
     """
     from vramcast.measuring.cuda_meters import CudaMeters
     from vramcast.measuring.measure import Asked, build, measure
-    from vramcast.measuring.switches import wanted
+    from vramcast.measuring.torch_present import require_torch
 
+    require_torch(request.workload)
     model = registry.find(request.model)
     module = build(model, request.workload)
-    asked = Asked(
-        id=request.id, model=f"{model.source}:{model.name}", workload=request.workload, switches=wanted(request.workload, request.cudnn_tf32),
-        stacks=request.stacks,
-    )  # fmt: skip
+    asked = Asked(id=request.id, model=f"{model.source}:{model.name}", workload=request.workload, stacks=request.stacks)
     wait()
     meters: Meters = (make_meters or CudaMeters)()
     save_measurement(measure(asked, model, module, meters), request.output)
@@ -45,18 +40,7 @@ def run_case(request: CaseRequest, wait: Callable[[], None], make_meters: Callab
 
 def main(arguments: list[str], lines_in: TextIO, lines_out: TextIO, make_meters: Callable[[], Meters] | None = None) -> int:
     """Run the case of a request's file; return the exit code of `vramcast.errors`."""
-    request = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=CaseRequest)
-
-    def wait() -> None:
-        print(READY, file=lines_out, flush=True)
-        lines_in.readline()
-
-    try:
-        run_case(request, wait, make_meters)
-    except VramcastError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return answer(arguments[0], CaseRequest, run_case, lines_in, lines_out, make_meters)
 
 
 if __name__ == "__main__":

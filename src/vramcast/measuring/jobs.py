@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from vramcast.measurement_file import FAILED
 from vramcast.measuring.campaign_file import Campaign, Case
 from vramcast.measuring.meters import Stacks
 from vramcast.measuring.micro.table import is_complete
@@ -34,7 +35,7 @@ class Job:
     @property
     def failure(self) -> Path:
         """The file that says why there are none."""
-        return self.output.with_suffix(".failed.json")
+        return self.output.with_suffix(FAILED)
 
     @property
     def is_done(self) -> bool:
@@ -56,7 +57,7 @@ def jobs_of(campaign: Campaign, results: Path) -> tuple[Job, ...]:
 
 def case_job(case: Case, output: Path, stacks: Stacks = "python") -> Job:
     """Return the job of one case."""
-    request = CaseRequest(id=case.id, model=case.model, workload=case.workload, output=str(output), cudnn_tf32=case.cudnn_tf32, stacks=stacks)
+    request = CaseRequest(id=case.id, model=case.model, workload=case.workload, output=str(output), stacks=stacks)
     return Job(case.id, request, environment_of(case.workload))
 
 

@@ -17,7 +17,7 @@ from vramcast.measuring.card_probe import CardProbe
 from vramcast.measuring.elsewhere import placed_on
 from vramcast.measuring.meters import Meters, Stacks
 from vramcast.measuring.sampler import Sampler, largest
-from vramcast.measuring.switches import switched
+from vramcast.measuring.switches import switched, wanted
 from vramcast.program.prepare import prepare
 from vramcast.program.run import run
 from vramcast.program.sizes import check_sizes
@@ -42,7 +42,6 @@ class Asked:
     model: str
     """Full name."""
     workload: Workload
-    switches: Switches
     stacks: Stacks = "python"
 
 
@@ -61,6 +60,7 @@ class _Facts:
 
     card: MeasuredCard
     software: Software
+    switches: Switches
     before: DeviceReading
     after_context: DeviceReading
     peak: DeviceReading
@@ -97,13 +97,13 @@ def measure(asked: Asked, model: Model, module: nn.Module, meters: Meters) -> Me
     after_context, card = meters.device_memory(), meters.card()
     probe = CardProbe(meters)
     begin = time.perf_counter()
-    with switched(asked.switches), placed_on(meters.device), Sampler(meters.device_memory) as sampler:
+    with switched(wanted(asked.workload)) as switches, placed_on(meters.device), Sampler(meters.device_memory) as sampler:
         meters.record(MOST_EVENTS, asked.stacks)
         meters.reset_peaks()
         ended = _run(asked, model, module, meters, probe)
     seconds = time.perf_counter() - begin
     peak = largest([sampler.peak, *(reading.device for reading in probe.readings)])
-    measured = _described(asked, module, probe, ended, _Facts(card, meters.software(), before, after_context, peak, seconds))
+    measured = _described(asked, module, probe, ended, _Facts(card, meters.software(), switches, before, after_context, peak, seconds))
     return _with_snapshot(measured, ended.snapshot)
 
 
@@ -147,7 +147,7 @@ def _described(asked: Asked, module: nn.Module, probe: CardProbe, ended: _Ended,
         vramcast=__version__, id=asked.id, model=asked.model,
         parameters=sum(parameter.numel() for parameter in parameters),
         trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-        workload=asked.workload, card=facts.card, software=facts.software, switches=asked.switches,
+        workload=asked.workload, card=facts.card, software=facts.software, switches=facts.switches,
         outcome=ended.outcome, message=ended.message,
         max_memory_allocated_bytes=max((reading.peak_allocated_bytes for reading in probe.readings), default=0),
         max_memory_reserved_bytes=max((reading.peak_reserved_bytes for reading in probe.readings), default=0),

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from vramcast.program.key_value_cache import cached_tensors
 from vramcast.program.precision import autocast
 from vramcast.program.probe import Probe
 from vramcast.program.program import Program
@@ -27,5 +28,6 @@ def infer(program: Program, probe: Probe) -> Any:
         with autocast(workload.precision):
             outputs = program.task.outputs(program.module, batch)
         probe.claim(Component.OUTPUTS, tensors_in(outputs))
+        probe.claim(Component.KV_CACHE, cached_tensors(outputs))
         probe.phase("staging", step + 1)
     return outputs

@@ -7,6 +7,7 @@ from torch import nn
 
 from vramcast.program.checkpointing import checkpoint_blocks
 from vramcast.program.freezing import freeze
+from vramcast.program.language_habits import apply_language_habits
 from vramcast.program.precision import convert
 from vramcast.program.probe import Probe
 from vramcast.program.program import Program, setting_of
@@ -20,7 +21,7 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     """Take a freshly built module on the device and get it ready for the workload.
 
     Raises:
-        WorkloadError: a pattern of `freeze` meets no parameter.
+        WorkloadError: a pattern of `freeze` meets no parameter, or a habit of language models does not go with this one.
     """
     setting = setting_of(model, workload)
     convert(module, workload.precision)
@@ -29,6 +30,7 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     module.train(workload.is_training)
     if workload.is_training:
         freeze(module, workload.freeze)
+    apply_language_habits(module, workload)
     probe.adopt(module, Component.WEIGHTS, Component.BUFFERS)
     task = TASKS[model.task]()
     task.prepare(module, setting, probe)

@@ -8,6 +8,7 @@ that changes for memory, and nothing else, is in `autocast_in_validation`.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -23,10 +24,13 @@ from vramcast.program.program import Program, setting_of
 from vramcast.program.staging import stream
 from vramcast.program.tasks.interface import Setting, Task, tensors_in
 from vramcast.program.validation_loss import outputs_and_loss
+from vramcast.sources.interface import TASKS_WITH_OBJECTS, Model
 from vramcast.trace import Component
 from vramcast.workload import Precision, Validation, Workload
 
 BATCHES = 2
+STRIDE = 32
+"""The largest stride of YOLO's detectors, which their images are multiples of."""
 
 
 def validate(program: Program, task: Task, average: nn.Module | None, probe: Probe, step: int) -> None:
@@ -50,10 +54,19 @@ def plan_of(workload: Workload) -> Validation:
 def setting_of_pass(training: Setting, plan: Validation) -> Setting:
     """Return the sizes of a validation pass; multi-scale training validates at the base size."""
     workload = training.workload
-    image = plan.image or setting_of(training.model, workload.with_fields(image_range=None)).image
+    image = plan.image or _padded(setting_of(training.model, workload.with_fields(image_range=None)).image, training.model, workload)
     is_half = plan.precision == "amp-fp16" and workload.habits.half_validation_inputs
     dtype = torch.float16 if is_half else module_dtype(plan.precision)
     return replace(training, image=image, batch=plan.batch, dtype=dtype)
+
+
+def _padded(image: tuple[int, int], model: Model, workload: Workload) -> tuple[int, int]:
+    """Return the largest image of a validation set whose images are padded; those of classifiers are cropped instead."""
+    pad = workload.habits.validation_pad
+    if not pad or model.task not in TASKS_WITH_OBJECTS:
+        return image
+    height, width = (math.ceil(side / STRIDE + pad) * STRIDE for side in image)
+    return height, width
 
 
 def _run(module: nn.Module, task: Task, setting: Setting, plan: Validation, probe: Probe) -> None:

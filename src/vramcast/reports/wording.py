@@ -12,7 +12,7 @@ from vramcast.reports.glyphs import Glyphs
 from vramcast.units import format_bytes, format_count, format_gib
 from vramcast.workload import Workload
 
-_SHOWN_FIRST = ("mode", "batch", "image", "seq", "inputs", "precision", "optimizer", "optimizer_loop", "preset")
+_SHOWN_FIRST = ("mode", "batch", "image", "seq", "new_tokens", "inputs", "precision", "optimizer", "optimizer_loop", "preset")
 _CALLED_FROM, _CERTAIN_FROM = 0.8, 0.995
 """Confidence from which a verdict is given at all, and from which it is given without reserve."""
 _ROUNDING = 1e-6
@@ -79,6 +79,8 @@ def task(fields: Mapping[str, object], glyphs: Glyphs, told: Collection[str] = (
         parts.append(glyphs.times.join(str(side) for side in workload.image))
     if workload.seq is not None:
         parts.append(f"seq {workload.seq}")
+    if workload.new_tokens is not None:
+        parts.append(f"{workload.new_tokens} new tokens")
     parts += [f"{spec.name}={'x'.join(str(side) for side in spec.shape)}:{spec.dtype}" for spec in workload.inputs]
     parts.append(workload.precision)
     if workload.is_training:

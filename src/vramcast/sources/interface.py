@@ -37,6 +37,8 @@ class Model:
     """Default sequence length of a language model."""
     max_sequence: int | None = None
     """Longest sequence it can take."""
+    window: int | None = None
+    """Positions that some layer's attention looks back on at most (sliding window)."""
     classes: int | None = None
     """Number of classes it has by default."""
 

@@ -124,7 +124,7 @@ def _find_bare(name: str) -> Model:
     """Look a name up in every source that is installed, and as a folder here; then as a name its source knows by another spelling."""
     known = listing()
     candidates = [full for full in known.names if full.partition(":")[2] == name]
-    if (Path(name) / CONFIG).is_file():
+    if (Path(name) / CONFIG).is_file() and f"transformers:{name}" not in candidates:
         candidates.append(f"transformers:{name}")
     if len(candidates) > 1:
         raise AmbiguousNameError("model", name, candidates)

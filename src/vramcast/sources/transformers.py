@@ -1,10 +1,14 @@
-"""Models of the transformers library, from a local folder with a `config.json`. Nothing is looked up in a network, and no weights are read."""
+"""Models of the transformers library, from a local folder with a `config.json`, or one of a few configurations that come along.
+
+Nothing is looked up in a network, and no weights are read.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 CONFIG = "config.json"
+_BUNDLED = Path(__file__).parent / "configurations"
+"""Public numbers of well-known architectures, each file with where they were read. They are small, and the library takes files only."""
 
 _TASKS = (
     ("ForCausalLM", "causal-lm"),
@@ -38,30 +44,44 @@ _MAX_SEQUENCE = ("max_position_embeddings", "n_positions", "max_sequence_length"
 
 
 class Transformers:
-    """Any folder with a `config.json`, as `save_pretrained` writes it."""
+    """Any folder with a `config.json`, as `save_pretrained` writes it; and the configurations that come along, by name."""
 
     name = "transformers"
     extra: str | None = EXTRA
 
     def names(self) -> Iterator[str]:
-        """List nothing: the models are the user's folders. Raises `MissingExtraError`."""
+        """List the configurations that come along; all others are the user's folders. Raises `MissingExtraError`."""
         folder_of("transformers")
-        return iter(())
+        return iter(_bundled())
 
     def load(self, name: str) -> Model:
-        """Read the configuration of a folder, or of a `config.json` itself.
+        """Read the configuration of a folder, of a `config.json` itself, or one that comes along.
 
         Raises:
             InvalidFileError: no such file, not a configuration, or one whose model is code of its own.
-            UnknownNameError: transformers knows no such model type or architecture.
+            UnknownNameError: no configuration of that name comes along, or transformers knows no such model type or architecture.
             MissingExtraError: transformers is not installed.
         """
         folder_of("transformers")
-        path = Path(name)
-        path = path / CONFIG if path.is_dir() else path
+        path = _path(name)
         settings = _read(path)
         config = _config(path, settings)
         return _model(self.name, name, config, _module_class(path, settings, config))
+
+
+def _bundled() -> list[str]:
+    return sorted(path.stem for path in _BUNDLED.glob("*.json"))
+
+
+def _path(name: str) -> Path:
+    path = Path(name)
+    if path.is_dir():
+        return path / CONFIG
+    if path.exists() or len(path.parts) > 1:
+        return path
+    if name not in _bundled():
+        raise UnknownNameError("transformers model", name, _bundled(), hint=f"Any other is a folder that holds a {CONFIG}.")
+    return _BUNDLED / f"{name}.json"
 
 
 def _read(path: Path) -> Mapping[str, Any]:
@@ -120,14 +140,19 @@ def _model(source: str, name: str, config: Any, module_class: Any) -> Model:
         fixed_image=image is not None and _has_position_embeddings(config),
         sequence=min(_SEQUENCE, longest or _SEQUENCE) if takes == "input_ids" else None,
         max_sequence=longest if takes == "input_ids" else None,
+        window=getattr(config, "sliding_window", None) if takes == "input_ids" else None,
         classes=config.num_labels if task == "classify" else None,
     )
 
 
 def _input(module_class: Any) -> str | None:
-    """Return the one input the model takes; None where it takes several kinds, such as image and text."""
+    """Return the one input the model takes; None where it takes several kinds, such as image and text.
+
+    A text model says so of its family (Gemma3ForCausalLM, 5.23), so what its call takes counts.
+    """
     several = len(getattr(module_class, "input_modalities", ())) > 1 and not isinstance(module_class.input_modalities, str)
-    return None if several else str(module_class.main_input_name)
+    only_text = str(module_class.main_input_name) == "input_ids" and "pixel_values" not in signature(module_class.forward).parameters
+    return None if several and not only_text else str(module_class.main_input_name)
 
 
 def _task(architecture: str, config: Any) -> str:

@@ -8,7 +8,7 @@ result is asked for and is then forgotten in favour of the result.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,12 @@ from vramcast.tracing.plans import tensors_in
 
 _BOUND_TO_LAYOUT = frozenset({"aten::view", "aten::_unsafe_view", "aten::_reshape_alias", "aten::as_strided", "aten::unfold"})
 """Views that exist for some layouts only."""
+_SLICES = frozenset({"aten::select", "aten::slice", "aten::split", "aten::split_with_sizes", "aten::unbind"})
+"""Views of a part, along a dimension."""
+
+
+Number = int | tuple[int, ...]
+"""Of a call, or of each of its results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +52,50 @@ class Call:
     from before still does.
     """
 
-    __slots__ = ("__weakref__", "_arguments", "_func", "results")
+    __slots__ = ("__weakref__", "_arguments", "_func", "number", "results")
 
     def __init__(self, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._func = func
         self._arguments: tuple[tuple[Any, ...], dict[str, Any]] | None = (args, kwargs)
+        self.number: tuple[int, Number] | None = None
+        """What it computes, as `tracing/remembered.py` tells it."""
         self.results: list[torch.Tensor] | None = None
 
     @classmethod
     def at_hand(cls, value: torch.Tensor) -> Call:
         """Wrap a value that needs no computing."""
         call = cls.__new__(cls)
-        call._arguments, call.results = None, [value]
+        call.number = None
+        call.answer([value])
         return call
+
+    def answer(self, results: list[torch.Tensor]) -> None:
+        """Take results that need no computing; what they would be computed from is forgotten."""
+        self._arguments, self.results = None, results
+
+    def reads(self) -> Iterator[Call]:
+        """List the calls whose results this one reads; none once it has run."""
+        if self._arguments is not None:
+            args, kwargs = self._arguments
+            yield from (known.call for known in _known_in((*args, *kwargs.values())))
 
     def needs(self) -> Iterator[Call]:
         """List the calls that have to run before this one."""
-        if self._arguments is not None:
-            args, kwargs = self._arguments
-            yield from (known.call for known in _known_in((*args, *kwargs.values())) if known.call.results is None)
+        yield from (call for call in self.reads() if call.results is None)
+
+    def is_view_at_hand(self) -> bool:
+        """Tell whether this call only has to make views of what is there."""
+        return self._arguments is not None and is_view(self._func) and not any(True for _ in self.needs())
+
+    def is_slice(self) -> bool:
+        """Tell whether this call makes views along the first dimension: of one image of a batch, say."""
+        return self._arguments is not None and self._func._schema.name in _SLICES and _dimension(self._func, *self._arguments) == 0
+
+    def description(self, number_of: Callable[[Call], Number]) -> Hashable:
+        """Say what is called on what, by the numbers of what it reads: the same for calls whose results are the same."""
+        assert self._arguments is not None
+        args, kwargs = self._arguments
+        return (self._func, _described(args, number_of), tuple((name, _described(value, number_of)) for name, value in kwargs.items()))
 
     def run(self) -> None:
         """Compute the results; every call this one needs has run."""
@@ -78,7 +109,7 @@ class Call:
             outputs = self._func(*placed, **named)
         if written:
             outputs = [value for place, value in (*enumerate(placed), *named.items()) if place in written]
-        self.results, self._arguments = list(tensors_in(outputs)), None
+        self.answer(list(tensors_in(outputs)))
 
 
 class Known:
@@ -90,6 +121,11 @@ class Known:
         self.call = call
         self._index = index
         self._stride = stride
+
+    def description(self, number_of: Callable[[Call], Number]) -> Hashable:
+        """Say what it is: which content, or which result of which call, and in which layout."""
+        number = number_of(self.call)
+        return (number[self._index], self._stride) if isinstance(number, tuple) else (number, self._index, self._stride)
 
     def value(self) -> torch.Tensor:
         """Return the values, computing what is not at hand. Raises whatever the operators raise."""
@@ -155,6 +191,15 @@ def is_view(func: torch._ops.OpOverload) -> bool:
     return not func._schema.is_mutable and any(item.alias_info is not None for item in func._schema.returns)
 
 
+def _dimension(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> int | None:
+    """Return the argument `dim` of a call, by its schema; None where the operator has none."""
+    for place, item in enumerate(func._schema.arguments):
+        if item.name == "dim":
+            found = args[place] if place < len(args) else kwargs.get("dim", item.default_value)
+            return found if isinstance(found, int) else None
+    return None
+
+
 def _reproducibly(func: torch._ops.OpOverload) -> AbstractContextManager[None]:
     """Let an operator that draws draw the same whenever it is called alike: in every image of a batch and in every step."""
     return _seeded() if torch.Tag.nondeterministic_seeded in func.tags else contextlib.nullcontext()
@@ -180,6 +225,15 @@ def _seeded() -> Iterator[None]:
 def _copy(known: Known) -> torch.Tensor:
     value = known.value()
     return value.clone(memory_format=torch.preserve_format)
+
+
+def _described(tree: Any, number_of: Callable[[Call], Number]) -> Hashable:
+    """Describe an argument; 1, 1.0 and True, which are equal, are told apart."""
+    if isinstance(tree, Known):
+        return tree.description(number_of)
+    if isinstance(tree, (list, tuple)):
+        return tuple(_described(part, number_of) for part in tree)
+    return (type(tree), tree)
 
 
 def _known_in(tree: Any) -> Iterator[Known]:

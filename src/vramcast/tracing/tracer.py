@@ -59,6 +59,7 @@ class Tracer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._stack.close()
+        self._values.forget()
 
     def failure(self, error: BaseException) -> Failure | None:
         """Return the innermost module call that raised `error`; None where it came from outside all modules."""

@@ -18,6 +18,7 @@ from vramcast.tracing.deferred import Blank, Call, Known, is_view, run, write, w
 from vramcast.tracing.drawing import STATEMENT, draw
 from vramcast.tracing.plans import Tree, tensors_in
 from vramcast.tracing.recorder import Recorder
+from vramcast.tracing.remembered import Remembered
 
 LARGEST_FOLLOWED = 2**27
 """Bytes beyond which a result is not computed along: it would cost the laptop what the GPU is spared."""
@@ -58,6 +59,7 @@ class Values:
         """Block -> the calls, perhaps still to be run, that read it as it is now."""
         self._holding: set[int | None] = set()
         """Blocks of `all(…)` over values that are not known: should one have to be drawn, the check holds."""
+        self._remembered = Remembered()
         self._drawn: dict[str, dict[str, None]] = {}
         """Operator -> the modules in which it looked at values that had to be drawn."""
 
@@ -71,7 +73,10 @@ class Values:
             return tensor
         known = self._find(tensor)
         try:
-            return None if known is None else known.value()
+            if known is None:
+                return None
+            self._remembered.run(known.call)
+            return known.value()
         except _UNCOMPUTABLE:
             return None
 
@@ -123,6 +128,12 @@ class Values:
         else:
             self._defer(Call(func, placed, named), made, written, [] if is_view(func) else read)
 
+    def forget(self) -> None:
+        """Let go of all values: what was held by a cycle of Python objects would stay until they are collected."""
+        self._known.clear()
+        self._readers.clear()
+        self._remembered = Remembered()
+
     def died(self, block: int) -> None:
         """Drop what was known of a storage that is gone."""
         self._known.pop(block, None)
@@ -144,6 +155,7 @@ class Values:
             for tensor in written:
                 for reader in self._readers.pop(self._recorder.block_of(tensor), ()):
                     run(reader())
+            self._remembered.written()
             write(func, args, kwargs)
         except _UNCOMPUTABLE:
             self._forget(written)

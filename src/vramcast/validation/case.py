@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from vramcast.gpu.spec import GpuSpec
 from vramcast.validation.figures import Figures, by_estimate
 from vramcast.workload import Workload
 
@@ -36,12 +37,14 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     """Full name: `timm:convnext_tiny`."""
     workload: Workload
     gpu: str
-    """Name of the card in the catalogue."""
+    """Name of the card: in the catalogue, unless `card` describes it."""
     metric: Metric
     measured_bytes: int
     group: str
     """What counts as one when a set is divided in halves: cases of one model must not sit on both sides."""
     environment: Environment = Environment()
+    card: GpuSpec | None = None
+    """The card as it was read in the run; None: the catalogue's."""
 
 
 class Unexpressed(msgspec.Struct, frozen=True):
@@ -49,6 +52,16 @@ class Unexpressed(msgspec.Struct, frozen=True):
 
     id: str
     reason: str
+
+
+class Law(msgspec.Struct, frozen=True, kw_only=True):
+    """What must hold of every measured run without any tolerance, and of which it does not."""
+
+    statement: str
+    of: int
+    """Runs it was tried on."""
+    broken: tuple[str, ...]
+    """Names of the runs that break it."""
 
 
 class CaseSet(Protocol):
@@ -76,4 +89,8 @@ class CaseSet(Protocol):
         Raises:
             VramcastError: there is no forecast.
         """
-        return by_estimate(case.model, case.workload, case.gpu)
+        return by_estimate(case.model, case.workload, case.card or case.gpu)
+
+    def laws(self, folder: str | None) -> tuple[Law, ...]:
+        """Try the laws that the set's own rows can show; nothing where they show none."""
+        return ()

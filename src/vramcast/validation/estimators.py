@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Collection
 
 import msgspec
 
@@ -69,13 +70,13 @@ _RUN_BY_OTHERS = (
 )
 
 
-def rivals(folder: str) -> tuple[Rival, ...]:
-    """Work out the errors of the estimators whose figures the A100 tables state.
+def rivals(folder: str, sets: Collection[str]) -> tuple[Rival, ...]:
+    """Work out the errors of the estimators whose figures the A100 tables state, on those of these sets that come with such figures.
 
     Raises:
         InvalidFileError: a table is missing.
     """
-    return tuple(_rival(estimator, name, errors_of(estimator, folder, table)) for estimator, name, table in _RUN_BY_OTHERS)
+    return tuple(_rival(estimator, name, errors_of(estimator, folder, table)) for estimator, name, table in _RUN_BY_OTHERS if name in sets)
 
 
 def _rival(estimator: str, case_set: str, errors: list[float]) -> Rival:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vramcast import footprint
+from vramcast.gpu.spec import GpuSpec
 from vramcast.workload import Workload
 
 
@@ -22,7 +23,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     caveats: tuple[str, ...] = ()
 
 
-def by_estimate(model: str, workload: Workload, gpu: str) -> Figures:
+def by_estimate(model: str, workload: Workload, gpu: str | GpuSpec) -> Figures:
     """Forecast as `vramcast estimate` does. Raises as `vramcast.estimate`."""
     from vramcast.pipeline import estimate
 

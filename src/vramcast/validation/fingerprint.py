@@ -26,7 +26,7 @@ def fingerprint(case_set: CaseSet, case: Case) -> str:
     """
     program = Path(inspect.getfile(case_set.forecast)).read_bytes()
     digest = hashlib.sha256()
-    for part in (msgspec.json.encode((case.model, case.workload, case.gpu)), program, _code_digest().encode(), repr(packages()).encode()):
+    for part in (msgspec.json.encode((case.model, case.workload, case.gpu, case.card)), program, _code_digest().encode(), repr(packages()).encode()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 

@@ -13,7 +13,7 @@ from vramcast.validation.markdown import table as _table
 from vramcast.validation.residuals import residuals
 from vramcast.validation.summary import Examined, Miss, Missing, SetSummary, Validation
 from vramcast.validation.targets import TargetResult
-from vramcast.validation.wording import COLUMNS, cells, extent, fitted, percent, signed, verdict
+from vramcast.validation.wording import COLUMNS, bound, cells, extent, fitted, held, percent, signed, verdict
 
 _HEAD = """# Accuracy
 
@@ -48,7 +48,8 @@ def write(path: Path, validation: Validation, examined: Sequence[Examined], meas
     for name, item in drawn.items():
         plots.write_errors(folder / f"{name}-errors.svg", item.case_set, item.verdict.judged)
         plots.write_predicted(folder / f"{name}-predicted.svg", item.case_set, item.verdict.judged)
-    text = "\n".join(_parts(validation, examined, rivals(measured) if measured else (), folder.name, command))
+    others = rivals(measured, drawn) if measured else ()
+    text = "\n".join(_parts(validation, examined, others, folder.name, command))
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
@@ -78,21 +79,25 @@ def _ranges(examined: Sequence[Examined]) -> Iterable[str]:
 def _overview(validation: Validation) -> str:
     header = ("set", "metric", *COLUMNS[2:])
     found = [(_link(item.name), share.metric, *cells(share)[2:]) for item in validation.sets for share in item.metrics]
-    empty = [_link(item.name) for item in validation.sets if not item.metrics]
+    unexpressed = [_link(item.name) for item in validation.sets if not item.metrics and item.unexpressed]
+    empty = [_link(item.name) for item in validation.sets if not item.expressed and not item.unexpressed]
     text = "## Overview\n\n" + _table(header, found)
-    return text + (f"\nNothing of {', '.join(empty)} can be expressed yet; the reasons are below.\n" if empty else "")
+    if unexpressed:
+        text += f"\nNothing of {', '.join(unexpressed)} can be expressed yet; the reasons are below.\n"
+    return text + (f"\nNothing is measured yet for {', '.join(empty)}.\n" if empty else "")
 
 
 def _targets(validation: Validation) -> str:
     header = ("set", "target", "bound", "found", "cases", "")
-    rows = [_target_row(target) for target in validation.targets]
+    empty = {summary.name for summary in validation.sets if not summary.expressed}
+    rows = [_target_row(target, is_empty=target.case_set in empty) for target in validation.targets]
     return "## Targets\n\n" + _table(header, rows) + "\n" + _misses(validation)
 
 
-def _target_row(target: TargetResult) -> tuple[str, ...]:
+def _target_row(target: TargetResult, *, is_empty: bool) -> tuple[str, ...]:
     found = "–" if target.found is None else percent(target.found, 2)
-    bound = ("at least " if target.is_share else "at most ") + percent(target.bound, 0)
-    return (_link(target.case_set), target.statement, bound, found, str(target.cases), verdict(target))
+    limit = ("at least " if target.is_share else "at most ") + bound(target)
+    return (_link(target.case_set), target.statement, limit, found, str(target.cases), "no case yet" if is_empty else verdict(target))
 
 
 def _misses(validation: Validation) -> str:
@@ -135,9 +140,10 @@ def _rival_row(rival: Rival) -> tuple[str, ...]:
 
 
 def _section(summary: SetSummary, folder: str) -> str:
-    lines = [f"## {summary.name}", "", f"Source: {summary.citation}.", "", f"{extent(summary)}.", ""]
+    lines = [f"## {summary.name}", "", f"Source: {summary.citation}.", "", f"{_opening(extent(summary))}.", ""]
     if summary.constant_bytes is not None:
         lines += [fitted(summary), ""]
+    lines += [line for law in summary.laws for line in (f"{_opening(held(law))}.", "")]
     if summary.metrics:
         lines.append(_table(COLUMNS, [cells(share) for share in (*summary.metrics, *summary.families)]))
         lines += [f"![errors]({folder}/{summary.name}-errors.svg) ![predicted]({folder}/{summary.name}-predicted.svg)", ""]
@@ -145,6 +151,11 @@ def _section(summary: SetSummary, folder: str) -> str:
     for title, groups in (("No forecast", summary.failures), ("Not expressed", summary.unexpressed)):
         lines += _missing(title, groups)
     return "\n".join(lines)
+
+
+def _opening(text: str) -> str:
+    """Return a text as a sentence begins."""
+    return text[:1].upper() + text[1:]
 
 
 def _worst(summary: SetSummary) -> list[tuple[str, ...]]:

@@ -9,6 +9,8 @@ from vramcast.validation.cuda_context import CudaContext
 from vramcast.validation.documentation import LargeModelDocumentation
 from vramcast.validation.gpumemnet import RealModelsOnA100, TimmOnA100
 from vramcast.validation.litgpt import LitGpt
+from vramcast.validation.llm_inference import LanguageModelDevice, LanguageModelInference
+from vramcast.validation.own_measurements import OwnMeasurements
 from vramcast.validation.peft import PeftOnL40S
 from vramcast.validation.tensorrt_logs import TensorRtLogs
 from vramcast.validation.transformers_trainer import TransformersTrainer
@@ -18,7 +20,7 @@ SETS: dict[str, CaseSet] = {
     case_set.name: case_set
     for case_set in (
         TimmOnA100(), RealModelsOnA100(), UltralyticsLogs(), AutoBatch(), TransformersTrainer(), CudaContext(), LitGpt(), PeftOnL40S(),
-        LargeModelDocumentation(), TensorRtLogs(),
+        LargeModelDocumentation(), TensorRtLogs(), LanguageModelInference(), LanguageModelDevice(), OwnMeasurements(),
     )
 }  # fmt: skip
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from vramcast.validation.accuracy import Accuracy, Judged, Verdict, accuracy, judge
-from vramcast.validation.case import METRICS, CaseSet, Unexpressed
+from vramcast.validation.case import METRICS, CaseSet, Law, Unexpressed
 from vramcast.validation.fingerprint import packages
 from vramcast.validation.known_reasons import reason
 from vramcast.validation.outcome import Outcome
@@ -62,6 +62,8 @@ class SetSummary(msgspec.Struct, frozen=True, kw_only=True):
     worst: tuple[Miss, ...]
     failures: tuple[Missing, ...]
     unexpressed: tuple[Missing, ...]
+    laws: tuple[Law, ...]
+    """What must hold of the measured runs themselves; empty where they show no law."""
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +83,7 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     expressed: int
     outcomes: tuple[Outcome, ...]
     unexpressed: tuple[Unexpressed, ...]
+    laws: tuple[Law, ...] = ()
     incomplete: dict[str, str] = {}
     """Id -> reason: figures that are evidently not of a whole run (`completeness.py`); calibration leaves them out."""
 
@@ -114,6 +117,7 @@ def _summary(examined: Examined, verdict: Verdict) -> SetSummary:
         worst=tuple(map(_miss, sorted(judged, key=lambda item: -abs(item.error))[:_WORST])),
         failures=_grouped(((outcome.case.id, outcome.error) for outcome in verdict.failures), lambda text: text),
         unexpressed=_grouped(((row.id, row.reason) for row in examined.unexpressed), _kind_of),
+        laws=examined.laws,
     )
 
 

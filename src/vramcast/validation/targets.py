@@ -63,8 +63,11 @@ TARGETS = (
     Target("ultralytics-logs", "all rows, noisy ones too, reserved, median", "reserved", _median, 0.06),
     Target("ultralytics-logs", "share of rows within 15 %, reserved", "reserved", _share_within_15_percent, 0.80, is_share=True),
     Target("yolo-autobatch", "all rows, reserved, median", "reserved", _median, 0.06),
-    Target("llm-infer-a100", "fp16 rows, allocated, median", "allocated", _median, 0.01, precision="fp16"),
-    Target("llm-infer-a100", "fp16 rows, reserved, median", "reserved", _median, 0.03, precision="fp16"),
+    Target("llm-inference-a100", "fp16 rows, allocated, median", "allocated", _median, 0.01, precision="fp16"),
+    Target("llm-inference-a100", "fp16 rows, reserved, median", "reserved", _median, 0.03, precision="fp16"),
+    Target("measured", "own cases, allocated, median", "allocated", _median, 0.005),
+    Target("measured", "own cases, reserved, median", "reserved", _median, 0.015),
+    Target("measured", "own cases, device, median", "device", _median, 0.02),
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vramcast.units import format_gib
+from vramcast.validation.case import Law
 from vramcast.validation.summary import Miss, Missing, SetSummary, Share, Validation
 from vramcast.validation.targets import TargetResult
 
@@ -15,9 +16,9 @@ COLUMNS = ("metric", "family", "cases", "median", "p90", "p95", "largest", "bias
 def text(validation: Validation) -> str:
     """Return the whole validation: a block a set, and the targets."""
     blocks = [_block(summary) for summary in validation.sets]
-    held = [target for target in validation.targets if target.found is not None]
-    if held:
-        blocks.append("\n".join(["Targets", *(f"  {verdict(target)}: {target.case_set}, {target_words(target)}" for target in held)]))
+    judged = [target for target in validation.targets if target.found is not None]
+    if judged:
+        blocks.append("\n".join(["Targets", *(f"  {verdict(target)}: {target.case_set}, {target_words(target)}" for target in judged)]))
     return "\n\n".join(blocks)
 
 
@@ -29,7 +30,12 @@ def verdict(target: TargetResult) -> str:
 def target_words(target: TargetResult) -> str:
     """Return what was asked and found: `median: 3.24 %, bound 6 % (15 cases)`."""
     found = "–" if target.found is None else percent(target.found, 2)
-    return f"{target.statement}: {found}, bound {percent(target.bound, 0)} ({target.cases} cases)"
+    return f"{target.statement}: {found}, bound {bound(target)} ({target.cases} cases)"
+
+
+def bound(target: TargetResult) -> str:
+    """Return a bound with as many digits as it was set with: `6 %`, `0.5 %`."""
+    return f"{target.bound * 100:g} %"
 
 
 def percent(share: float, decimals: int = 1) -> str:
@@ -51,9 +57,17 @@ def cells(share: Share) -> tuple[str, ...]:
 
 
 def extent(summary: SetSummary) -> str:
-    """Say how many cases were forecast, of how many rows."""
+    """Say how many cases were forecast, of how many rows; of a set that nothing was measured for, that there is no case yet."""
     rows = summary.expressed + sum(len(missing.ids) for missing in summary.unexpressed)
+    if not rows:
+        return "no case yet"
     return f"{rows} rows, {summary.expressed} of them cases, {summary.forecast} forecast"
+
+
+def held(law: Law) -> str:
+    """Say of how many runs a law holds, and name those that break it."""
+    broken = f"; not of {', '.join(law.broken)}" if law.broken else ""
+    return f"{law.statement}: {law.of - len(law.broken)} of {law.of}{broken}"
 
 
 def fitted(summary: SetSummary) -> str:
@@ -69,6 +83,7 @@ def _block(summary: SetSummary) -> str:
         lines.append("  " + fitted(summary))
     if summary.metrics:
         lines += _table([COLUMNS, *map(cells, (*summary.metrics, *summary.families))])
+    lines += [f"  {held(law)}" for law in summary.laws]
     if summary.worst:
         lines += ["  Furthest off:", *_table(map(_miss, summary.worst))]
     lines += _missing("No forecast", summary.failures) + _missing("Not expressed", summary.unexpressed)

@@ -32,6 +32,8 @@ def has_tensor_cores(convolution: Convolution, stack: Stack) -> bool:
 def tensor_core_bytes(convolution: Convolution, direction: Direction, parameters: ConvolutionParameters) -> int:
     """Return the workspace of an implicit matrix product on tensor cores."""
     copies = parameters.copies
+    if convolution.groups > 1 and convolution.in_channels // convolution.groups <= copies.narrow_group:
+        return 0
     activations = convolution.image_bytes(copies.channel_bytes) + convolution.output_bytes(copies.channel_bytes)
     weights = convolution.weight_elements
     size = 0.0

@@ -16,6 +16,7 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     weight_gradient: float
     weight: float
     channel_bytes: int
+    narrow_group: int
     pointwise: float
 
 

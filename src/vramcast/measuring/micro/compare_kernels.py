@@ -9,9 +9,13 @@ from pathlib import Path
 
 import msgspec
 
+from vramcast.comparison.reforecast import card_of
+from vramcast.environment import NEWEST_TORCH, Environment
 from vramcast.errors import InvalidFileError
 from vramcast.measurement import MeasuredCard, Software
 from vramcast.measuring.micro.table import Row, read_origin, read_table
+from vramcast.pipeline import stack_of
+from vramcast.workload import Workload
 from vramcast.workspace.stack import Stack
 
 
@@ -51,9 +55,8 @@ def read_measured(path: Path) -> tuple[list[Row], Stack]:
         origin = msgspec.json.decode(read_origin(path), type=_Origin)
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise InvalidFileError(f"{str(path)!r} is no table of kernels: its first line does not say where it was measured ({error}).") from error
-    card, known = origin.card, Stack()
-    stack = Stack(card.compute_capability, card.sm_count, card.usable_bytes, origin.software.torch_version or known.torch_version)
-    return [row for row in read_table(path) if not row.error], stack
+    ran = Workload(environment=Environment(torch=origin.software.packages.get("torch", NEWEST_TORCH)))
+    return [row for row in read_table(path) if not row.error], stack_of(card_of(origin.card), ran)
 
 
 def agreements(forecast: Iterable[Row], measured: Iterable[Row]) -> Iterator[Agreement]:

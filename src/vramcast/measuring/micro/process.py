@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, TextIO
 
 import msgspec
 
-from vramcast.errors import UnknownNameError, VramcastError
+from vramcast.errors import UnknownNameError
 from vramcast.measuring.micro.table import append_rows, begin_table, complete
-from vramcast.measuring.request import READY, KernelRequest
+from vramcast.measuring.request import KernelRequest
+from vramcast.measuring.waiting import answer
 
 if TYPE_CHECKING:
     from vramcast.measuring.meters import Meters
@@ -50,18 +51,7 @@ def run_kernels(request: KernelRequest, wait: Callable[[], None], make_meters: C
 
 def main(arguments: list[str], lines_in: TextIO, lines_out: TextIO, make_meters: Callable[[], Meters] | None = None) -> int:
     """Run the kernels of a request's file; return the exit code of `vramcast.errors`."""
-    request = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=KernelRequest)
-
-    def wait() -> None:
-        print(READY, file=lines_out, flush=True)
-        lines_in.readline()
-
-    try:
-        run_kernels(request, wait, make_meters)
-    except VramcastError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return answer(arguments[0], KernelRequest, run_kernels, lines_in, lines_out, make_meters)
 
 
 if __name__ == "__main__":

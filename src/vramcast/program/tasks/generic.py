@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from vramcast.errors import WorkloadError
+from vramcast.input_spec import InputSpec
 from vramcast.program.probe import Probe
 from vramcast.program.tasks.interface import DEVICE, Batch, Setting, images, tensors_in
-from vramcast.workload import InputSpec
 
 
 class Generic:

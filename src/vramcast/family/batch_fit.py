@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from vramcast.family.affine import AffineCall, AffineColumn
+from vramcast.family.batch_family import BatchFamily
 from vramcast.family.errors import NotAffineError
 from vramcast.family.loops import Loop, find_loops, rotated, unrolled
 from vramcast.family.script import OPERATION, Script, scripts
-from vramcast.family.trace_family import TraceFamily
 from vramcast.trace import Caveat, Column, Trace
 
 Three = tuple[Trace, Trace, Trace]
 
 
-def fit(traces: Three, smallest: int) -> TraceFamily | None:
+def fit(traces: Three, smallest: int) -> BatchFamily | None:
     """Return the family of the traces of one program at batches `smallest`, `smallest` + 1 and `smallest` + 2.
 
     Two traces are fitted, the third one and the further rounds of loops are checked. None where they are no family.
@@ -27,16 +27,16 @@ _CONTEXTS = (0, 1, 2, 3)
 is like the others, which have another round before them."""
 
 
-def _checked(traces: Three, smallest: int, context: int) -> TraceFamily | None:
+def _checked(traces: Three, smallest: int, context: int) -> BatchFamily | None:
     try:
         family = _fitted(traces, smallest, context)
     except NotAffineError:
         return None
-    matches = all(_alike(family.at(smallest + step), trace) for step, trace in enumerate(traces))
+    matches = all(alike(family.at(smallest + step), trace) for step, trace in enumerate(traces))
     return family if matches and _is_consistent(family) else None
 
 
-def _fitted(traces: Three, smallest: int, context: int) -> TraceFamily:
+def _fitted(traces: Three, smallest: int, context: int) -> BatchFamily:
     written, table = scripts(traces, context)
     loops = find_loops(written[0].texts, written[1].texts)
     lines = len(written[0].texts)
@@ -47,7 +47,7 @@ def _fitted(traces: Three, smallest: int, context: int) -> TraceFamily:
     own = _own_lines(loops, lines)
     rounds, strides = _round_partners(written, loops)
     subject = traces[0]
-    return TraceFamily(
+    return BatchFamily(
         smallest=smallest, subject=subject.subject, operators=subject.operators, modules=subject.modules, phases=subject.phases,
         caveats=_caveats(traces), texts=table[written[0].texts], loops=loops,
         sizes=AffineColumn.through(_rows(written, own, "sizes"), "sizes"),
@@ -103,7 +103,7 @@ _FURTHER = 5
 """Rounds beyond the traces given after which the blocks of loops are checked once more."""
 
 
-def _is_consistent(family: TraceFamily) -> bool:
+def _is_consistent(family: BatchFamily) -> bool:
     """Tell whether loops that repeat more often than in any of the traces still free each of their blocks once, after its birth."""
     try:
         family.at(family.smallest + 2 + _FURTHER).validate()
@@ -112,8 +112,13 @@ def _is_consistent(family: TraceFamily) -> bool:
     return True
 
 
-def _alike(made: Trace, given: Trace) -> bool:
+def alike(made: Trace, given: Trace) -> bool:
     """Tell whether two traces are the same to the byte."""
-    names = ("kinds", "blocks", "operations", "sizes", "components", "streams", "block_modules",
-             "operation_operators", "operation_modules", "operation_phases")  # fmt: skip
-    return made.calls == given.calls and all(np.array_equal(getattr(made, name), getattr(given, name)) for name in names)
+    return all(getattr(made, name) == getattr(given, name) for name in _NAMES) and all(
+        np.array_equal(getattr(made, name), getattr(given, name)) for name in _COLUMNS
+    )
+
+
+_NAMES = ("subject", "operators", "modules", "phases", "caveats", "calls")
+_COLUMNS = ("kinds", "blocks", "operations", "sizes", "components", "streams", "block_modules",
+            "operation_operators", "operation_modules", "operation_phases")  # fmt: skip

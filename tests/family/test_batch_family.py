@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from family_programs import ORDERS, Script, looped, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from family_programs import ORDERS, Script, looped, plain
-from vramcast.family import TraceFamily, fit
+from vramcast.family import BatchFamily, fit
 from vramcast.trace import OperatorCall, TensorSpec, Trace
 
 COLUMNS = ("kinds", "blocks", "operations", "sizes", "components", "streams", "block_modules",
@@ -24,7 +24,7 @@ def assert_same(one: Trace, other: Trace) -> None:
     )  # fmt: skip
 
 
-def family_of(traces: tuple[Trace, Trace, Trace], smallest: int) -> TraceFamily:
+def family_of(traces: tuple[Trace, Trace, Trace], smallest: int) -> BatchFamily:
     family = fit(traces, smallest)
     assert family is not None
     return family

@@ -95,3 +95,27 @@ def looped(batch: int, body: list[int], order: Order, rounds_per_image: int = 1)
     script.run("sum")
     script.allocate(4)
     return script.trace()
+
+
+def areal(point: tuple[int, ...], sizes: list[tuple[int, int, int]], border: int = 10**9, window: int = 1) -> Trace:
+    """Feature maps of `a + b * pixels` bytes per image, padded ones, an attention matrix, and an operation more beyond a border.
+
+    Height and width are padded to whole windows.
+    """
+    batch, height, width = point
+    tall, wide = (-(-side // window) * window for side in (height, width))
+    script = Script()
+    blocks = []
+    for constant, per_pixel, heads in sizes:
+        script.run("convolution", batch, constant + 1, tall, wide)
+        blocks.append(script.allocate(batch * (constant + per_pixel * tall * wide)))
+        script.run("pad", batch, tall + 2, wide + 2)
+        script.allocate(4 * batch * (tall + 2) * (wide + 2))
+        if batch > border:
+            script.run("split")
+            script.allocate(8)
+        script.run("bmm", batch, heads, tall * wide, tall * wide)
+        blocks.append(script.allocate(2 * batch * heads * (tall * wide // 4 + 1) ** 2))
+    script.run("sum")
+    script.free(*blocks[::-1])
+    return script.trace()

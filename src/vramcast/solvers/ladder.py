@@ -1,0 +1,95 @@
+"""Forecasts along one line of values: what a fit climbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vramcast.answer import Estimate
+from vramcast.errors import ForecastError
+from vramcast.solvers.points import BATCH, Points
+from vramcast.solvers.search import largest
+
+NEIGHBOURS = 4
+"""Values above a border that are tried: segments are rounded and blocks split, so more may need less."""
+_SCANNED = 48
+"""Batches between one that surely fits and the largest expected to that are tried one by one."""
+_TRIED = 4
+"""Rungs from the bottom that are tried."""
+
+
+@dataclass(slots=True)
+class Ladder:
+    """Forecasts by rung: rung n is the n-th value of what is varied."""
+
+    points: Points
+    unit: int
+    most: int
+    """Rungs."""
+    guess: int
+    start: int = 1
+    """The lowest rung at which the program runs."""
+    failures: dict[int, str] = field(default_factory=dict)
+    """Rungs above it at which it does not, and why."""
+
+    def value(self, rung: int) -> int:
+        """Return the batch, side or length of a rung."""
+        return rung * self.unit
+
+    def estimate(self, rung: int) -> Estimate:
+        """Return the forecast of a rung.
+
+        Raises:
+            ForecastError: the program does not run there.
+        """
+        value, axes = self.value(rung), self.points.axes
+        return self.points.estimate((value,) if axes == BATCH else (self.points.workload.batch, *(value for _ in axes[1:])))
+
+    def estimate_or_none(self, rung: int) -> Estimate | None:
+        """Return the forecast; None below the first rung, and where the program does not run: its sizes may be too many to be traced."""
+        if rung < self.start:
+            return None
+        try:
+            return self.estimate(rung)
+        except ForecastError as error:
+            self.failures[self.value(rung)] = str(error)
+            return None
+
+    def find_start(self) -> None:
+        """Climb to the lowest rung that runs: batch norm needs more than one value, an image some pixels.
+
+        Raises:
+            ForecastError: none of the first ones does.
+        """
+        while True:
+            try:
+                self.estimate(self.start)
+                return
+            except ForecastError:
+                if self.start >= min(_TRIED, self.most):
+                    raise
+                self.start += 1
+
+    def largest(self, holds: Callable[[Estimate], bool], guess: int) -> int:
+        """Return the largest rung that holds, 0 for none; its neighbours above were tried."""
+        return largest(self._at(holds), guess, self.most, NEIGHBOURS)
+
+    def largest_below(self, ceiling: int, holds: Callable[[Estimate], bool]) -> int:
+        """Return the largest rung up to a ceiling that holds; where forecasts cost little, the rungs beneath it are tried one by one."""
+        found = largest(self._at(holds), ceiling or self.start, ceiling or self.most, NEIGHBOURS)
+        if self.points.family is None:
+            return found
+        return next((rung for rung in range(min(ceiling, found + _SCANNED), found, -1) if self._at(holds)(rung)), found)
+
+    def _at(self, holds: Callable[[Estimate], bool]) -> Callable[[int], bool]:
+        def holds_at(rung: int) -> bool:
+            estimate = self.estimate_or_none(rung)
+            return estimate is not None and holds(estimate)
+
+        return holds_at
+
+    def exceptions(self, holds: Callable[[Estimate], bool], found: int) -> list[int]:
+        """Return the values near below a rung found at which it does not hold, of those looked at."""
+        known = self.points.known()
+        below = (rung for rung in range(max(found - _SCANNED, self.start), found) if self.value(rung) in known)
+        return [self.value(rung) for rung in below if not self._at(holds)(rung)]

@@ -1,0 +1,124 @@
+"""One program at many points: its workload, trace and forecast at any batch and size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vramcast.answer import Estimate
+from vramcast.closed_form import is_count
+from vramcast.errors import WorkloadError
+from vramcast.family import TraceFamily
+from vramcast.family.piece import Point
+from vramcast.gpu.spec import GpuSpec
+from vramcast.input_spec import InputSpec
+from vramcast.pipeline import Progress, forecast
+from vramcast.presets import at_batch
+from vramcast.sources import registry
+from vramcast.sources.interface import Model
+from vramcast.sources.python_object import model_of
+from vramcast.trace import Trace
+from vramcast.workload import Validation, Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BATCH, IMAGE, SEQUENCE = ("batch",), ("batch", "height", "width"), ("batch", "seq")
+"""What a point says."""
+
+
+def find_model(model: str | nn.Module | Callable[[], nn.Module]) -> Model:
+    """Return the model; one that is a mere number has nothing that grows with batch or size.
+
+    Raises:
+        WorkloadError: a number of parameters was given.
+        UsageError: an unknown name, a missing extra, an unreadable file.
+    """
+    if isinstance(model, str) and is_count(model):
+        raise WorkloadError(f"{model} is a number of parameters, whose forecast has no activations: nothing in it grows. Name a model.")
+    return registry.find(model) if isinstance(model, str) else model_of(model)
+
+
+def workload_at(workload: Workload, axes: tuple[str, ...], point: Point, accumulate: int | None = None) -> Workload:
+    """Return the workload of a point; what its preset sets by the batch follows the batch, but for a given `accumulate`.
+
+    Of inputs that state their shape, the first dimension is the batch, where it is that of the first input.
+
+    Raises:
+        WorkloadError: the workload's own fields exclude such a size.
+    """
+    changes = at_batch(workload.as_dict(), point[0])
+    if "validation" in changes:
+        changes["validation"] = msgspec.convert(changes["validation"], Validation)
+    if workload.inputs:
+        changes["inputs"] = tuple(_with_batch(spec, workload.inputs[0].shape[:1], point[0]) for spec in workload.inputs)
+    if accumulate is not None:
+        changes["accumulate"] = accumulate
+    if axes == IMAGE:
+        changes |= {"image": (point[1], point[2]), "image_range": None}
+    if axes == SEQUENCE:
+        changes["seq"] = point[1]
+    return workload.with_fields(**changes)
+
+
+def _with_batch(spec: InputSpec, first: tuple[int, ...], batch: int) -> InputSpec:
+    return msgspec.structs.replace(spec, shape=(batch, *spec.shape[1:])) if spec.shape[:1] == first else spec
+
+
+@dataclass(slots=True)
+class Points:
+    """Traces a program at most once at each point, and forecasts from the family where it holds the point."""
+
+    model: Model
+    workload: Workload
+    card: GpuSpec | None
+    axes: tuple[str, ...]
+    progress: Progress = lambda _: None
+    family: TraceFamily | None = None
+    _traces: dict[Point, Trace] = field(default_factory=dict)
+    _estimates: dict[Point, Estimate] = field(default_factory=dict)
+
+    def trace(self, point: Point) -> Trace:
+        """Return the trace of a point, made by running the program there.
+
+        Raises:
+            UntraceableError, ModelError, WorkloadError: as `pipeline.estimate`.
+        """
+        if point not in self._traces:
+            from vramcast.backends.batching import trace_workload  # torch, which a saved family need not wait for
+
+            capability = self.card.compute_capability if self.card else None
+            self.progress(f"tracing {self.model.name} at {self.described(point)}")
+            self._traces[point] = trace_workload(self.model, workload_at(self.workload, self.axes, point), capability, lambda _: None)
+        return self._traces[point]
+
+    def trace_with(self, point: Point, accumulate: int) -> Trace:
+        """Return the trace of a point with an accumulation that is not its own. Raises as `trace`."""
+        from vramcast.backends.batching import trace_workload
+
+        if accumulate == workload_at(self.workload, self.axes, point).accumulate:
+            return self.trace(point)
+        capability = self.card.compute_capability if self.card else None
+        self.progress(f"tracing {self.model.name} at {self.described(point)}")
+        return trace_workload(self.model, workload_at(self.workload, self.axes, point, accumulate), capability, lambda _: None)
+
+    def estimate(self, point: Point) -> Estimate:
+        """Return the forecast of a point, the same whether it comes from the family or from a trace of its own. Raises as `trace`."""
+        if point not in self._estimates:
+            trace = self.family.at(point) if self.family is not None else None
+            made = forecast(self.trace(point) if trace is None else trace, self.card, workload_at(self.workload, self.axes, point))
+            self._estimates[point] = made
+        return self._estimates[point]
+
+    def known(self) -> set[int]:
+        """Return the batches, or sizes where those vary, that were forecast so far."""
+        return {point[-1] for point in self._estimates}
+
+    def described(self, point: Point) -> str:
+        """Return the point in words: `batch 64, image 640x640`."""
+        if self.axes == IMAGE:
+            return f"batch {point[0]}, image {point[1]}x{point[2]}"
+        return ", ".join(f"{name} {value}" for name, value in zip(self.axes, point))
