@@ -19,7 +19,7 @@ from vramcast.timeline import Timeline
 from vramcast.trace import Trace
 from vramcast.workload import Workload
 
-_STEPS = 5
+_STEPS = 8
 _CLOSE_ENOUGH = 0.01
 """Share of cases below which it does not matter which of two margins is the right one."""
 

@@ -10,15 +10,18 @@ import pytest
 from vramcast.calibration.distribution import LEVELS
 from vramcast.calibration.groups import LEAST_CASES, Cell, Residual, cell_of, groups
 from vramcast.calibration.kinds import WORDS, kind_of, kind_of_name
-from vramcast.calibration.table import WIDENED, Table, comparable, shipped
+from vramcast.calibration.table import LEAST_MODELS, WIDENED, Table, comparable, shipped
 
 CONVOLUTIONAL = Cell("convolutional", "train", "fp32")
 TRANSFORMER = Cell("vision-transformer", "train", "fp32")
 YOLO = Cell("yolo", "train", "amp")
 
 
-def _cases(cell: Cell, count: int, ratio: float) -> list[Residual]:
-    return [Residual(cell=cell, case_set="hand-made", metric="device", group=str(index), ratio=ratio) for index in range(count)]
+def _cases(cell: Cell, count: int, ratio: float, models: int = 9) -> list[Residual]:
+    return [
+        Residual(cell=cell, case_set="hand-made", metric="device", model=f"{cell.kind}{index % models}", group=str(index), ratio=ratio)
+        for index in range(count)
+    ]
 
 
 FITTED = groups([*_cases(CONVOLUTIONAL, 200, 1.05), *_cases(TRANSFORMER, 30, 0.9), *_cases(YOLO, 8, 1.5)])
@@ -46,6 +49,13 @@ def test_where_there_are_too_few_cases_wider_groups_are_taken_and_widened(asked:
     assert found.words == f"{cases} measured cases: {words}; widened, too few are closer"
     narrow = next(group for group in FITTED if group.cell.holds(asked))
     assert found.distribution.spread == pytest.approx(narrow.spread**WIDENED)
+
+
+def test_cases_of_few_networks_do_not_speak_for_all_of_their_kind() -> None:
+    few = comparable(CONVOLUTIONAL, groups(_cases(CONVOLUTIONAL, 200, 1.05, models=LEAST_MODELS - 1)))
+    assert (few.is_same_cell, few.distribution.spread) == (False, pytest.approx(1.05**WIDENED))
+    assert few.words.endswith("; widened, from 4 models only")
+    assert comparable(CONVOLUTIONAL, groups(_cases(CONVOLUTIONAL, 200, 1.05, models=LEAST_MODELS))).is_same_cell
 
 
 def test_no_cell_of_a_wider_group_drowns_the_others() -> None:

@@ -31,6 +31,10 @@ def _examined(outcomes: list[Outcome], *, environment: str = "", left_out: dict[
     )  # fmt: skip
 
 
+def _renamed(made: Outcome, model: str, measured: int) -> Outcome:
+    return msgspec.structs.replace(made, case=msgspec.structs.replace(made.case, model=model, measured_bytes=measured))
+
+
 def _series(*measured: int, model: str = "timm:a", notes: str = "") -> list[Case]:
     made = outcome(1, 1, 1, notes=notes).case
     cases = [
@@ -99,7 +103,7 @@ def test_ranges_cover_models_held_back() -> None:
 
 def test_a_kind_that_is_left_out_gets_the_widened_range_of_the_others() -> None:
     first = [outcome(index, 1000, 1050, metric="reserved") for index in range(60)]
-    second = [msgspec.structs.replace(item, case=msgspec.structs.replace(item.case, model="timm:resnet50", measured_bytes=1090)) for item in first]
+    second = [_renamed(item, f"{item.case.model}_resnet", 1090) for item in first]
     found = {item.cell.kind: item.as_if_unmeasured for item in ranges.coverage([_examined(first), _examined(second)])}
     resnets, others = found["convolutional"], found["other"]
     assert resnets is not None

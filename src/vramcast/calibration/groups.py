@@ -38,8 +38,9 @@ class Residual(msgspec.Struct, frozen=True, kw_only=True):
     cell: Cell
     case_set: str
     metric: str
+    model: str
     group: str
-    """The model: cases of one model must not sit on both sides where some are held back."""
+    """What must not sit on both sides where some cases are held back: mostly the model."""
     ratio: float
     """Measured to forecast bytes of torch's allocator, > 0."""
 
@@ -49,6 +50,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     cell: Cell
     cases: int
+    models: int
+    """How many networks the cases are of."""
     sets: dict[str, int]
     """Cases by set."""
     metrics: dict[str, int]
@@ -91,7 +94,8 @@ def _group(cell: Cell, residuals: Sequence[Residual]) -> tuple[Group, bool]:
     found = distribution([item.ratio for item in residuals], weights)
     is_enough = effective_cases(weights) >= LEAST_CASES and (cell.kind is not None or len({item.cell.kind for item in residuals}) > 1)
     group = Group(
-        cell=cell, cases=len(residuals), sets=_counted(item.case_set for item in residuals), metrics=_counted(item.metric for item in residuals),
+        cell=cell, cases=len(residuals), models=len({item.model for item in residuals}),
+        sets=_counted(item.case_set for item in residuals), metrics=_counted(item.metric for item in residuals),
         spread=found.spread, quantiles=found.quantiles,
     )  # fmt: skip
     return group, is_enough or cell == Cell(None, None, None)

@@ -21,6 +21,8 @@ FILE = "residuals.json"
 WIDENED = 2.0
 """How much further from the median ratios are taken, on a logarithmic scale, where the workload's own cell has too few cases. What it covers
 of cells that are left out, as if they had not been measured, stands in docs/accuracy.md."""
+LEAST_MODELS = 5
+"""Networks below which a cell's cases do not speak for others of their kind, however many they are: its range is widened as well."""
 _MODES = {"train": "training", "infer": "inference"}
 _PRECISIONS = {"fp32": "fp32", "amp": "AMP", "half": "half precision"}
 
@@ -46,7 +48,7 @@ class Comparable:
     """Of measured to forecast memory, widened where the cases are of another cell."""
     cases: int
     is_same_cell: bool
-    """The cases are of the same kind of network, mode and precision."""
+    """The cases are of the same kind of network, mode and precision, and of several networks."""
     words: str
     """`409 measured cases: convolutional networks, fp32 training`."""
 
@@ -55,9 +57,10 @@ def comparable(cell: Cell, groups: Sequence[Group] | None = None) -> Comparable:
     """Return what the narrowest group says that holds a cell: of the table shipped with vramcast, where no groups are given."""
     group = next(group for group in (shipped().groups if groups is None else groups) if group.cell.holds(cell))
     said = f"{group.cases} measured cases: {words(group.cell)}"
-    if group.cell == cell:
+    if group.cell == cell and group.models >= LEAST_MODELS:
         return Comparable(group.distribution, group.cases, True, said)
-    return Comparable(group.distribution.widened(WIDENED), group.cases, False, f"{said}; widened, too few are closer")
+    why = "too few are closer" if group.cell != cell else f"from {group.models} models only"
+    return Comparable(group.distribution.widened(WIDENED), group.cases, False, f"{said}; widened, {why}")
 
 
 @functools.cache

@@ -76,5 +76,5 @@ def _residual(outcome: Outcome, constant: int | None) -> Residual:
         measured -= figures.context_bytes if constant is None else constant
     return Residual(
         cell=cell_of(kind_of_name(case.model), case.workload.mode, case.workload.precision), case_set=outcome.case_set, metric=case.metric,
-        group=case.group, ratio=max(measured / forecast, _SMALLEST_RATIO),
+        model=case.model, group=case.group, ratio=max(measured / forecast, _SMALLEST_RATIO),
     )  # fmt: skip
