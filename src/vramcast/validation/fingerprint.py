@@ -15,7 +15,7 @@ import vramcast
 from vramcast.validation.case import Case, CaseSet
 
 _WITHOUT_EFFECT = {"advice", "calibration", "cli", "comparison", "measuring", "reports", "solvers", "study", "validation"}
-"""Rooms that no figure of a forecast depends on, but for a set's own way of forecasting."""
+"""Rooms that no figure of a forecast depends on, but for a set's own way of forecasting; ranges are none of the figures."""
 _PACKAGES = ("torch", "torchvision", "timm", "transformers", "ultralytics")
 
 
