@@ -12,6 +12,7 @@ from vramcast.allocator.config import AllocatorConfig
 from vramcast.allocator.replay import replay
 from vramcast.answer import Estimate, answer
 from vramcast.closed_form import is_count, trace_parameters
+from vramcast.collecting import not_collecting
 from vramcast.confidence import among_measured
 from vramcast.environment import cublas_workspace_bytes
 from vramcast.gpu.catalogue import resolve
@@ -50,15 +51,16 @@ def estimate(
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     if isinstance(model, str) and is_count(model):
         return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
-    found = registry.find(model) if isinstance(model, str) else model_of(model)
+    with not_collecting():  # while packages are imported
+        found = registry.find(model) if isinstance(model, str) else model_of(model)
     return _traced_and_forecast(found, workload, card, progress or (lambda _: None))
 
 
 def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None, progress: Progress) -> Estimate:
     """Forecast from a trace of the model; from what is certain where it is too large to be traced."""
-    # torch, which a name that nothing answers to need not wait for
-    from vramcast.backends.batching import trace_workload
-    from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
+    with not_collecting():  # torch, which a name that nothing answers to need not wait for
+        from vramcast.backends.batching import trace_workload
+        from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
 
     capability = card.compute_capability if card else None
     try:
