@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from vramcast.cli.heap import give_back_large_blocks
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.progress import stages
@@ -65,6 +66,7 @@ def estimate(model: str, gpu: str | None, report_name: str | None, output: Path 
     workload, card = workload_from(options), _card(gpu)
     from vramcast.pipeline import estimate as forecast_memory
 
+    give_back_large_blocks()
     with stages() as progress:
         forecast = forecast_memory(model, workload, card, progress=progress)
     _deliver(forecast, report, path)
