@@ -19,6 +19,8 @@ KIB = 1024  # of `ru_maxrss` on Linux
     [
         # as many objects as are still compared with every one of 268,569 anchors
         "torchvision:fasterrcnn_resnet50_fpn --train --steps 1 --batch 8 --targets 110",
+        # 8 x 114 objects beside 33,600 anchors each: as many as values are followed for
+        "ultralytics:yolo11n --train --steps 1 --batch 8 --image 1280 --targets 114",
         # 64 images of the largest size: 17 million anchors, were they not scaled from small batches
         "torchvision:keypointrcnn_resnet50_fpn --train --steps 1 --batch 64",
     ],
