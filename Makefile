@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 .PHONY: help setup forecast test check format benchmark accuracy validate calibration baseline campaign clean
 BUDGET ?= 8m
 MEASURED ?= ../shared/measured
-SAMPLED := $(if $(wildcard $(MEASURED)),--measured $(MEASURED)) --sample 40 --processes $(JOBS)
+SAMPLED := $(if $(wildcard $(MEASURED)),--measured $(MEASURED)) --sample 24 --processes $(JOBS)
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
