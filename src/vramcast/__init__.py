@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vramcast.advice.advise import advise
+    from vramcast.advice.answer import Advice
     from vramcast.answer import Estimate
     from vramcast.errors import ForecastError, ModelError, UntraceableError, UsageError, VramcastError, WorkloadError
     from vramcast.family import TraceFamily, load_family, save_family
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
     from vramcast.workload import Validation, Workload
 
 _HOMES = {
+    "advice.advise": ("advise",),
+    "advice.answer": ("Advice",),
     "answer": ("Estimate",),
     "errors": ("ForecastError", "ModelError", "UntraceableError", "UsageError", "VramcastError", "WorkloadError"),
     "family": ("TraceFamily", "load_family", "save_family"),
@@ -63,6 +67,7 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Advice",
     "CardVerdict",
     "Component",
     "Estimate",
@@ -80,6 +85,7 @@ __all__ = [
     "Workload",
     "WorkloadError",
     "__version__",
+    "advise",
     "estimate",
     "fit",
     "forecast",

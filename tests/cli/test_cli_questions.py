@@ -68,3 +68,19 @@ def test_sweep_writes_a_file_and_leaves_nothing_else(model: list[str], tmp_path:
 def test_wrong_sweeps_are_refused(options: list[str], code: int, found: str, model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", *model, *options]) == code
     assert found in capsys.readouterr().err
+
+
+def test_advise_says_what_makes_it_fit(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["advise", *model, "--keep-grads", "--gpu"]
+    assert main([*arguments, "1792MiB"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("does not fit: ")
+    assert "bitsandbytes.optim.AdamW8bit(...)" in out
+    assert main([*arguments, "64MiB"]) == 1
+    assert "nothing tried makes it fit" in capsys.readouterr().out
+    assert main([*arguments, "1792MiB", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "vramcast/advice-1"
+    assert any(one["fits"] for one in found["advised"])
+    assert all(one["freed_bytes"] == found["peak"]["device_bytes"] - one["peak"]["device_bytes"] for one in found["advised"])
+    assert main(["advise", "--train", *model[:1], "--gpu", "no such card"]) == 2

@@ -11,6 +11,7 @@ import click
 from click.exceptions import Exit
 from click.shell_completion import shell_complete
 
+from vramcast.cli.advise import advise
 from vramcast.cli.completion import COMPLETE_VARIABLE, completion
 from vramcast.cli.diff import diff
 from vramcast.cli.estimate import estimate
@@ -48,7 +49,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, fit, sweep, models, gpus, rules, measure, diff, validate, completion):
+for command in (estimate, fit, advise, sweep, models, gpus, rules, measure, diff, validate, completion):
     commands.add_command(command)
 
 

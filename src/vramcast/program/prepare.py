@@ -21,7 +21,8 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     """Take a freshly built module on the device and get it ready for the workload.
 
     Raises:
-        WorkloadError: a pattern of `freeze` meets no parameter, one of `checkpoint_modules` no module, or a habit of language models does not go with this one.
+        WorkloadError: a pattern of `freeze` meets no parameter, one of `checkpoint_modules` no module, or a habit of language models does not
+            go with this one.
     """
     setting = setting_of(model, workload)
     convert(module, workload.precision)
