@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from vramcast.solvers.fit import fit
     from vramcast.solvers.limits import Fit
     from vramcast.solvers.sweep.run import sweep
+    from vramcast.study.compare import ModelComparison, compare
+    from vramcast.study.response import Sensitivity
+    from vramcast.study.sensitivity import sensitivity
     from vramcast.timeline import Timeline
     from vramcast.trace import Component, Trace
     from vramcast.trace_file import load_trace, save_trace
@@ -56,6 +59,9 @@ _HOMES = {
     "solvers.fit": ("fit",),
     "solvers.limits": ("Fit",),
     "solvers.sweep.run": ("sweep",),
+    "study.compare": ("ModelComparison", "compare"),
+    "study.response": ("Sensitivity",),
+    "study.sensitivity": ("sensitivity",),
     "timeline": ("Timeline",),
     "trace": ("Component", "Trace"),
     "trace_file": ("load_trace", "save_trace"),
@@ -74,7 +80,9 @@ __all__ = [
     "Fit",
     "ForecastError",
     "GpuSpec",
+    "ModelComparison",
     "ModelError",
+    "Sensitivity",
     "Timeline",
     "Trace",
     "TraceFamily",
@@ -86,6 +94,7 @@ __all__ = [
     "WorkloadError",
     "__version__",
     "advise",
+    "compare",
     "estimate",
     "fit",
     "forecast",
@@ -95,6 +104,7 @@ __all__ = [
     "load_trace",
     "save_family",
     "save_trace",
+    "sensitivity",
     "sweep",
     "trace",
     "trace_family",
