@@ -197,3 +197,8 @@ def test_backbones() -> None:
     # yolo11.yaml lists 11 layers under `backbone`.
     assert backbone_of(build_on_meta(registry.find("ultralytics:yolo11n"))) == tuple(f"model.{layer}" for layer in range(11))
     assert backbone_of(heavy()) == ()
+
+
+def test_no_two_levers_have_one_name() -> None:
+    names = [lever.name for lever in LEVERS]
+    assert len(set(names)) == len(names)

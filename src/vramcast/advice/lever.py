@@ -63,3 +63,4 @@ class Lever:
 
 
 TRAINING_ONLY = "nothing is trained"
+INFERENCE_ONLY = "it is trained"

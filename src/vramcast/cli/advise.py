@@ -75,7 +75,10 @@ def _show(advice: Advice) -> None:
         for one in others:
             click.echo(click.wrap_text(f"{one.name} ({_difference(one.freed_bytes)}): {one.why_not}", _WIDTH, "  ", "    "))
     if advice.not_applicable:
-        reasons = "; ".join(f"{left_out.lever}: {left_out.reason}" for left_out in advice.not_applicable)
+        levers: dict[str, list[str]] = {}
+        for left_out in advice.not_applicable:
+            levers.setdefault(left_out.reason, []).append(left_out.lever)
+        reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in levers.items())
         click.echo(f"\nDoes not apply:\n{click.wrap_text(reasons, _WIDTH, '  ', '  ')}")
     for left_out in advice.failed:
         click.echo(f"! {left_out.lever} could not be forecast: {left_out.reason}")

@@ -10,6 +10,8 @@ from vramcast.answer import Estimate
 from vramcast.footprint import ModuleShare
 
 MOST_MODULES = 5
+_SPELLED_OUT = 3
+"""Modules that stand in the name of the change."""
 _ENOUGH = 0.5
 """Modules are added until they hold this share of the activations."""
 _DIVIDED = 0.35
@@ -41,10 +43,11 @@ def _partial(situation: Situation) -> tuple[Change, ...] | str:
     chosen = modules_that_hold_most(_kept_for_backward(situation.estimate))
     if not chosen:
         return "no module holds activations of modules inside it when backward begins"
-    names = ", ".join(f'"{name}"' for name in chosen)
-    code = f"for name in ({names},): m = model.get_submodule(name); m.forward = functools.partial(checkpoint, m.forward, use_reentrant=False)"
+    names = ", ".join(f'"{name}"' for name in chosen) + ("," if len(chosen) == 1 else "")
+    code = f"for name in ({names}): m = model.get_submodule(name); m.forward = functools.partial(checkpoint, m.forward, use_reentrant=False)"
     options = " ".join(f"--checkpoint-module {name}" for name in chosen)
-    return (Change(f"checkpointing {' '.join(chosen)}", workload.with_fields(checkpoint_modules=chosen), code, options),)
+    name = f"checkpointing {' '.join(chosen)}" if len(chosen) <= _SPELLED_OUT else f"checkpointing of {len(chosen)} modules"
+    return (Change(name, workload.with_fields(checkpoint_modules=chosen), code, options),)
 
 
 def _kept_for_backward(estimate: Estimate) -> tuple[ModuleShare, ...]:
@@ -80,7 +83,7 @@ def _apart(modules: tuple[ModuleShare, ...], parents: set[str], held: dict[str, 
     for name in sorted((share.name for share in modules if share.name in parents and share.name), key=lambda name: name.count(".")):
         if held[name] <= most and not any(name.startswith(f"{outer}.") for outer in chosen):
             chosen.append(name)
-    return sorted(chosen, key=lambda name: -held[name])
+    return sorted(chosen, key=lambda name: (-held[name], [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in name.split(".")]))
 
 
 def _takes_images(situation: Situation) -> bool:
@@ -112,12 +115,12 @@ def _attention(situation: Situation) -> tuple[Change, ...] | str:
 
 CHECKPOINTING = Lever(
     "checkpointing", "checkpointing",
-    computation="one more forward pass of the blocks per step", risk="batch norm's running statistics are updated twice per step",
+    computation="a second forward pass of the blocks", risk="batch norm updates its statistics twice",
     effort="one line per block, or the model's own switch", changes=_checkpointing,
 )  # fmt: skip
 PARTIAL_CHECKPOINTING = Lever(
     "checkpointing", "checkpointing of the modules that hold most",
-    computation="one more forward pass of these modules per step", risk="batch norm's running statistics are updated twice per step",
+    computation="a second forward pass of these modules", risk="batch norm updates its statistics twice",
     effort="a few lines", changes=_partial,
 )  # fmt: skip
 CHANNELS_LAST = Lever("layout", "channels-last", computation="", risk="", effort="two lines", changes=_channels_last)

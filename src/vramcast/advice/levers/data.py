@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vramcast.advice.lever import Change, Lever, Situation
+from vramcast.advice.lever import INFERENCE_ONLY, TRAINING_ONLY, Change, Lever, Situation
 from vramcast.presets import at_batch
 from vramcast.units import round_up
 from vramcast.workload import Validation, Workload
@@ -15,27 +15,43 @@ _SHARES = (0.75, 0.5, 0.25)
 """Of the image's sides."""
 
 
-def _batches(situation: Situation) -> tuple[Change, ...] | str:
-    """Halve the batch as long as that goes; in training gradients are accumulated as often as keeps the effective batch."""
-    workload = situation.workload
-    if workload.batch == 1 and not workload.inputs:
-        return "the batch is 1 already"
+def _accumulated_batches(situation: Situation) -> tuple[Change, ...] | str:
+    """Accumulate gradients as often as keeps the effective batch."""
+    if not situation.workload.is_training:
+        return TRAINING_ONLY
+    halves = _halves(situation.workload)
+    return halves if isinstance(halves, str) else tuple(_accumulated(situation, batch, times) for batch, times in halves)
+
+
+def _smaller_batches(situation: Situation) -> tuple[Change, ...] | str:
+    if situation.workload.is_training:
+        return INFERENCE_ONLY
+    halves = _halves(situation.workload)
+    if isinstance(halves, str):
+        return halves
+    return tuple(
+        Change(f"batch {batch}", with_batch(situation.workload, batch), f"batches of {batch}, {times} times as many", f"--batch {batch}")
+        for batch, times in halves
+    )
+
+
+def _halves(workload: Workload) -> list[tuple[int, int]] | str:
+    """Halve the batch as long as that goes: each batch, and how many of it are as many samples."""
     if workload.inputs:
         return "inputs state their own shapes; give a smaller first dimension"
-    halves: list[Change] = []
+    if workload.batch == 1:
+        return "the batch is 1 already"
+    halves: list[tuple[int, int]] = []
     batch, times = workload.batch, 1
     while batch % 2 == 0:
         batch, times = batch // 2, times * 2
-        halves.append(_batch(situation, batch, times))
-    return tuple(halves) or f"batch {workload.batch} is odd: half of it is no whole number"
+        halves.append((batch, times))
+    return halves or f"batch {workload.batch} is odd: half of it is no whole number"
 
 
-def _batch(situation: Situation, batch: int, times: int) -> Change:
-    workload = with_batch(situation.workload, batch)
-    if not workload.is_training:
-        return Change(f"batch {batch}", workload, f"batches of {batch}, {times} times as many", f"--batch {batch}")
+def _accumulated(situation: Situation, batch: int, times: int) -> Change:
     often = situation.workload.accumulate * times
-    workload = workload.with_fields(accumulate=often)
+    workload = with_batch(situation.workload, batch).with_fields(accumulate=often)
     name, options = f"batch {batch}, {often} accumulated", f"--batch {batch} --accumulate {often}"
     if situation.is_ultralytics and workload.preset == "ultralytics":
         return Change(name, workload, f"model.train(..., batch={batch})   # accumulates to its nominal batch itself", options)
@@ -110,9 +126,12 @@ def _prefetch(situation: Situation) -> tuple[Change, ...] | str:
 
 
 BATCH = Lever(
-    "batch", "smaller batch", computation="more, smaller passes: slower where they do not fill the GPU",
-    risk="batch norm sees fewer samples at a time", effort="a few lines", changes=_batches,
+    "batch", "smaller batch, accumulated", computation="smaller passes fill the GPU less", risk="batch norm sees fewer samples",
+    effort="a few lines", changes=_accumulated_batches,
 )  # fmt: skip
+INFERENCE_BATCH = Lever(
+    "batch", "smaller batch", computation="smaller passes fill the GPU less", risk="", effort="one argument", changes=_smaller_batches
+)
 IMAGE = Lever("size", "smaller image", computation="", risk="small objects and details are lost", effort="one argument", changes=_images)
 MULTI_SCALE = Lever("size", "one image size", computation="", risk="less robust to scale", effort="one argument", changes=_one_size)
 SEQUENCE = Lever("size", "shorter sequence", computation="", risk="less context", effort="one argument", changes=_sequences)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vramcast.advice.lever import Change, Lever, Situation
+from vramcast.advice.lever import INFERENCE_ONLY, TRAINING_ONLY, Change, Lever, Situation
 from vramcast.workload import Precision, Workload
 
 
@@ -39,14 +39,25 @@ def _autocast(situation: Situation) -> tuple[Change, ...] | str:
     return _change(situation, "amp-fp16", code)
 
 
-def _converted(situation: Situation) -> tuple[Change, ...] | str:
-    precision = situation.workload.precision
-    if precision in ("fp16", "bf16"):
-        return f"the module is in {precision} already"
-    if situation.bf16 and not situation.is_ultralytics:
-        return _change(situation, "bf16", "model.to(torch.bfloat16)   # and floating-point inputs")
-    if situation.workload.is_training:
-        return "Ultralytics trains weights in fp32" if situation.is_ultralytics else "weights in fp16 do not train: small updates are lost"
+def _trained_in_16_bits(situation: Situation) -> tuple[Change, ...] | str:
+    workload = situation.workload
+    if not workload.is_training:
+        return TRAINING_ONLY
+    if workload.precision in ("fp16", "bf16"):
+        return f"the module is in {workload.precision} already"
+    if situation.is_ultralytics:
+        return "Ultralytics trains weights in fp32"
+    if not situation.bf16:
+        return "weights in fp16 do not train, and the card has no bfloat16"
+    return _change(situation, "bf16", "model.to(torch.bfloat16)   # and floating-point inputs")
+
+
+def _run_in_16_bits(situation: Situation) -> tuple[Change, ...] | str:
+    workload = situation.workload
+    if workload.is_training:
+        return INFERENCE_ONLY
+    if workload.precision in ("fp16", "bf16"):
+        return f"the module is in {workload.precision} already"
     return _change(situation, "fp16", "model.predict(..., half=True)" if situation.is_ultralytics else "model.half()   # and floating-point inputs")
 
 
@@ -55,6 +66,7 @@ AUTOCAST = Lever(
     computation="", risk="fewer digits in convolutions and matrix products", effort="a few lines", changes=_autocast,
 )  # fmt: skip
 CONVERTED = Lever(
-    "precision", "module in 16 bits",
-    computation="", risk="weights, states and norms in 16 bits; small updates are lost in training", effort="one line", changes=_converted,
+    "precision", "training in 16 bits",
+    computation="", risk="weights, states and norms in 16 bits: small updates are lost", effort="one line", changes=_trained_in_16_bits,
 )  # fmt: skip
+HALF = Lever("precision", "inference in 16 bits", computation="", risk="fewer digits", effort="one line", changes=_run_in_16_bits)
