@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from vramcast.footprint import Estimate, PhasePeak
+from vramcast.answer import Estimate
+from vramcast.breakdown import CONTEXT, UNALLOCATED
+from vramcast.footprint import PhasePeak
 from vramcast.reports.palette import SWATCHES
+from vramcast.solvers.fullest import components_at_fullest, phase_at_fullest
 from vramcast.units import MIB, format_bytes
 
 _SHARE = 100
 """What frees less than this fraction (a hundredth) of the peak gives nothing."""
-_NO_TENSORS = ("reserved_unallocated", "cuda_context")
+_NO_TENSORS = (UNALLOCATED, CONTEXT)
 
 
 def why_not(before: Estimate, after: Estimate) -> str | None:
@@ -49,23 +52,18 @@ def _cached(before: Estimate, after: Estimate, least: int) -> str | None:
 
 def _held(before: Estimate, after: Estimate, least: int) -> str:
     """Name what grows instead, or what fills the peak."""
-    change = {name: after.components.get(name, 0) - size for name, size in before.components.items()}
-    grown = max(change, key=lambda name: change[name])
-    shrunk = min(change, key=lambda name: change[name])
+    held, then = components_at_fullest(before), components_at_fullest(after)
+    change = {name: then.get(name, 0) - size for name, size in held.items()}
+    grown, shrunk = max(change, key=lambda name: change[name]), min(change, key=lambda name: change[name])
     phase = _binding(before).name
-    if _instant(before) != _instant(after) and change[grown] >= least:
-        return f"the peak moves from {_instant(before)} to {_instant(after)}"
     if change[grown] >= least:
+        moved = phase_at_fullest(before), phase_at_fullest(after)
+        where = f"most is held in {moved[1]} instead of {moved[0]}" if moved[0] != moved[1] else f"in the {phase}"
         less = f", {format_bytes(-change[shrunk])} less as {_label(shrunk)}" if -change[shrunk] >= MIB else ""
-        return f"at the peak, in the {phase}, {format_bytes(change[grown])} more are held as {_label(grown)}{less}"
-    largest = sorted((name for name in before.components if name not in _NO_TENSORS), key=lambda name: -before.components[name])[:2]
-    filling = " and ".join(f"{_label(name)} ({format_bytes(before.components[name])})" for name in largest if before.components[name])
+        return f"{where}, {format_bytes(change[grown])} more as {_label(grown)}{less}"
+    largest = sorted((name for name in held if name not in _NO_TENSORS), key=lambda name: -held[name])[:2]
+    filling = " and ".join(f"{_label(name)} ({format_bytes(held[name])})" for name in largest if held[name])
     return f"the peak, in the {phase}, is filled with {filling}, which it hardly changes"
-
-
-def _instant(estimate: Estimate) -> str:
-    peak = estimate.peak
-    return f"the {peak.phase}{' of ' if peak.module else ''}{peak.module}"
 
 
 def _binding(estimate: Estimate) -> PhasePeak:
@@ -78,4 +76,4 @@ def binding_phase(estimate: Estimate) -> str:
 
 
 def _label(component: str) -> str:
-    return "unused segments" if component == "reserved_unallocated" else SWATCHES[component].label
+    return "unused segments" if component == UNALLOCATED else SWATCHES[component].label

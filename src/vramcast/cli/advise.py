@@ -32,7 +32,7 @@ Exit codes:
   1 nothing makes it fit                                        3 no forecast came about"""
 _WIDTH = 120
 _ANSWER = "Card and answer"
-_HEADER = ("frees", "process", "fits", "lever", "costs")
+_HEADER = ("frees", "process", "fits", "peak in", "lever", "costs")
 
 
 @click.command("advise", cls=SectionedCommand, epilog=EXAMPLES)
@@ -103,7 +103,7 @@ def _row(one: Advised) -> tuple[str, ...]:
     single = "; ".join(part for part in (one.costs[0].computation, one.costs[0].risk) if part) or f"only {one.costs[0].effort}"
     costs = single if len(one.costs) == 1 else "what both cost"
     fits = {None: "-", True: "yes", False: "no"}[one.fits]
-    return format_gib(one.freed_bytes), format_gib(one.peak.device_bytes), fits, one.name, costs
+    return format_gib(one.freed_bytes), format_gib(one.peak.device_bytes), fits, one.phase, one.name, costs
 
 
 def _ways(advised: list[Advised]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import Progress
 from vramcast.reports.shares import largest_apart
+from vramcast.solvers.fullest import components_at_fullest, modules_at_fullest
 from vramcast.solvers.workloads import Workloads, model_or_count
 from vramcast.sources.interface import Model
 from vramcast.study.module_facts import ModuleFacts, facts_of
@@ -51,7 +52,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModuleDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """A module that holds more, or less, at the peak than its namesake; None where the other model has none of name and class."""
+    """A module that holds more, or less, where most is allocated, than its namesake; None where the other model has none of name and class."""
 
     name: str
     kind: str
@@ -75,7 +76,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     more_bytes: int
     """What the second needs more; negative: less."""
     components: dict[str, int]
-    """Component -> more bytes at the peak."""
+    """Component -> more bytes where most is allocated, what is reserved beyond that included; they add up to `more_bytes`."""
     modules: tuple[ModuleDifference, ...]
     """None inside another, the largest differences first."""
 
@@ -150,7 +151,8 @@ _Known = tuple[Model | str, Estimate, Mapping[str, ModuleFacts]]
 
 
 def _difference(first: _Known, second: _Known) -> Difference:
-    components = {name: size - first[1].components.get(name, 0) for name, size in second[1].components.items()}
+    before, after = components_at_fullest(first[1]), components_at_fullest(second[1])
+    components = {name: size - before.get(name, 0) for name, size in after.items()}
     return Difference(
         first=_name(first[0]), second=_name(second[0]),
         more_bytes=second[1].peak.device_bytes - first[1].peak.device_bytes,
@@ -183,7 +185,7 @@ def _keyed(side: _Known, other: _Known) -> dict[str, _Held]:
         differ = [whole in kinds and whole in others and kinds[whole].kind != others[whole].kind for whole in names]
         return ".".join(f"{part}{_CLASS}{kinds[whole].kind}" if marked else part for part, whole, marked in zip(parts, names, differ))
 
-    return {key(share.name): (share.bytes, kinds.get(share.name, _NOTHING[1])) for share in side[1].modules if share.name}
+    return {key(share.name): (share.bytes, kinds.get(share.name, _NOTHING[1])) for share in modules_at_fullest(side[1]) if share.name}
 
 
 _CLASS = "\0"

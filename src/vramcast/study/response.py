@@ -9,8 +9,10 @@ from collections.abc import Iterable
 import msgspec
 
 from vramcast.answer import Estimate
+from vramcast.breakdown import UNALLOCATED
 from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary, Peak
 from vramcast.reports.palette import SWATCHES
+from vramcast.solvers.fullest import components_at_fullest, phase_at_fullest
 from vramcast.units import MIB, format_bytes
 
 _NAMED = 3
@@ -37,7 +39,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     peak: Peak | None = None
     fits: bool | None = None
     components: dict[str, int] = {}
-    """Component -> more bytes at the peak; they add up to `added_bytes`."""
+    """Component -> more bytes where most is allocated, what is reserved beyond that included; they add up to `added_bytes`."""
     why: str = ""
     """The components that make the difference, in words."""
     error: str | None = None
@@ -91,7 +93,8 @@ def _exception(first: Response, second: Response) -> str:
 
 def response(varied: str, factor: float, base: Estimate, other: Estimate) -> Response:
     """Return what two forecasts say of a change by a factor."""
-    components = {name: other.components.get(name, 0) - size for name, size in base.components.items()}
+    before, after = components_at_fullest(base), components_at_fullest(other)
+    components = {name: after.get(name, 0) - size for name, size in before.items()}
     return Response(
         varied=varied,
         factor=factor,
@@ -114,9 +117,13 @@ def _elasticity(before: int, after: int, factor: float) -> float:
 def _why(components: dict[str, int], base: Estimate, other: Estimate) -> str:
     largest = sorted(components, key=lambda name: -abs(components[name]))[:_NAMED]
     least = max(abs(components[largest[0]]) // _SHARE, MIB) if largest else 0
-    named = [f"{SWATCHES[name].label} {_signed(components[name])}" for name in largest if abs(components[name]) >= least]
-    moved = base.peak.phase != other.peak.phase
-    return (", ".join(named) or "next to nothing") + (f"; the peak moves from {base.peak.phase} to {other.peak.phase}" if moved else "")
+    named = [f"{_label(name)} {_signed(components[name])}" for name in largest if abs(components[name]) >= least]
+    before, after = phase_at_fullest(base), phase_at_fullest(other)
+    return (", ".join(named) or "next to nothing") + (f"; most is held in {after} instead of {before}" if before != after else "")
+
+
+def _label(component: str) -> str:
+    return "unused segments" if component == UNALLOCATED else SWATCHES[component].label
 
 
 def _signed(size: int) -> str:
