@@ -20,6 +20,7 @@ from vramcast.advice.levers.activations import modules_that_hold_most
 from vramcast.advice.levers.frozen import backbone_of
 from vramcast.backends import batching
 from vramcast.cli.options import workload_from, workload_options
+from vramcast.errors import WorkloadError
 from vramcast.footprint import ModuleShare
 from vramcast.gpu.spec import GpuSpec
 from vramcast.sources import registry
@@ -170,6 +171,19 @@ def test_what_cannot_be_traced_is_told_and_the_others_go_on() -> None:
     assert [(left_out.lever, "matches no parameter" in left_out.reason) for left_out in advice.failed] == [("impossible", True)]
     assert [one.name for one in advice.advised] == ["EMA on the CPU"]
     assert advice.can_fit is None
+
+
+def test_a_pair_that_excludes_each_other_is_told() -> None:
+    def only_in_fp32(situation: Situation) -> tuple[Change, ...]:
+        if situation.workload.precision != "fp32":
+            raise WorkloadError("an average is kept in fp32")
+        return (Change("no average", situation.workload.with_fields(ema="off"), "", ""),)
+
+    # bf16 frees more, so that the average goes second.
+    levers = [Lever("ema", "no average", "", "", "", only_in_fp32), *(known for known in LEVERS if known.name == "training in 16 bits")]
+    advice = advise(heavy, WEIGHTS, levers=levers)
+    assert [one.name for one in advice.advised] == ["bf16", "no average"]
+    assert [(left_out.lever, left_out.reason) for left_out in advice.failed] == [("training in 16 bits + no average", "an average is kept in fp32")]
 
 
 def test_what_only_the_replay_depends_on_is_not_traced_again(monkeypatch: pytest.MonkeyPatch) -> None:

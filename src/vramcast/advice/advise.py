@@ -68,7 +68,7 @@ def advise(
     capability = card.compute_capability if card else None
     situation = Situation(None if isinstance(found, str) else found, workload, before, capability is None or capability >= _BF16_SINCE)
     pulled, not_applicable, failed = _singles(levers, situation, workloads)
-    pairs = _pairs(pulled, situation, workloads)
+    pairs = _pairs(pulled, situation, workloads, failed)
     advised = [_advised(situation, [single], single.estimate, single.change.workload) for single in pulled]
     advised += [_advised(situation, pair, estimate, changed) for pair, estimate, changed in pairs]
     return Advice(
@@ -111,8 +111,10 @@ def _pull(lever: Lever, changes: Sequence[Change], situation: Situation, workloa
     return last
 
 
-def _pairs(pulled: Sequence[_Pulled], situation: Situation, workloads: Workloads) -> list[tuple[list[_Pulled], Estimate, Workload]]:
-    """Forecast the best levers two by two, each as far as it was pulled alone."""
+def _pairs(
+    pulled: Sequence[_Pulled], situation: Situation, workloads: Workloads, failed: list[LeftOut]
+) -> list[tuple[list[_Pulled], Estimate, Workload]]:
+    """Forecast the best levers two by two, each as far as it was pulled alone; pairs that cannot be join `failed`."""
     best = sorted((single for single in pulled if _freed(situation, single.estimate) > 0), key=lambda one: -_freed(situation, one.estimate))[:_BEST]
     pairs = [pair for pair in itertools.combinations(best, 2) if pair[0].lever.kind != pair[1].lever.kind]
     made: list[tuple[list[_Pulled], Estimate, Workload]] = []
@@ -123,7 +125,8 @@ def _pairs(pulled: Sequence[_Pulled], situation: Situation, workloads: Workloads
                 continue
             both = changes[second.index].workload
             estimate = workloads.estimate(both, f"{first.change.name} + {second.change.name}")
-        except VramcastError:  # each alone was forecast and is told
+        except VramcastError as error:
+            failed.append(LeftOut(lever=f"{first.lever.name} + {second.lever.name}", reason=str(error)))
             continue
         made.append(([first, replace(second, change=changes[second.index])], estimate, both))
     return made

@@ -115,12 +115,12 @@ def _attention(situation: Situation) -> tuple[Change, ...] | str:
 
 CHECKPOINTING = Lever(
     "checkpointing", "checkpointing",
-    computation="a second forward pass of the blocks", risk="batch norm updates its statistics twice",
+    computation="a second forward pass of the blocks", risk="batch norm, if any, updates its statistics twice",
     effort="one line per block, or the model's own switch", changes=_checkpointing,
 )  # fmt: skip
 PARTIAL_CHECKPOINTING = Lever(
     "checkpointing", "checkpointing of the modules that hold most",
-    computation="a second forward pass of these modules", risk="batch norm updates its statistics twice",
+    computation="a second forward pass of these modules", risk="batch norm, if any, updates its statistics twice",
     effort="a few lines", changes=_partial,
 )  # fmt: skip
 CHANNELS_LAST = Lever("layout", "channels-last", computation="", risk="", effort="two lines", changes=_channels_last)

@@ -126,7 +126,7 @@ def _prefetch(situation: Situation) -> tuple[Change, ...] | str:
 
 
 BATCH = Lever(
-    "batch", "smaller batch, accumulated", computation="smaller passes fill the GPU less", risk="batch norm sees fewer samples",
+    "batch", "smaller batch, accumulated", computation="smaller passes fill the GPU less", risk="batch norm, if any, sees fewer samples",
     effort="a few lines", changes=_accumulated_batches,
 )  # fmt: skip
 INFERENCE_BATCH = Lever(

@@ -87,7 +87,7 @@ def _ema_on_cpu(situation: Situation) -> tuple[Change, ...] | str:
     if validation is not None and validation.uses_ema:
         options += " --no-val-ema"
         validation = msgspec.structs.replace(validation, uses_ema=False)
-    code = "ema = ModelEMA(model.cpu())   # updated from weight.detach().cpu(); validate the trained module"
+    code = "average = copy.deepcopy(model).cpu()   # averaged with weight.detach().cpu() after each step; validate the trained module"
     return (Change("EMA on the CPU", workload.with_fields(ema="cpu", validation=validation), code, options),)
 
 
