@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup forecast test check format benchmark accuracy validate baseline campaign clean
+.PHONY: help setup forecast test check format benchmark accuracy validate calibration baseline campaign clean
 BUDGET ?= 8m
 MEASURED ?= ../shared/measured
 SAMPLED := $(if $(wildcard $(MEASURED)),--measured $(MEASURED)) --sample 40 --processes $(JOBS)
@@ -47,6 +47,9 @@ accuracy: $(READY) ## Write docs/accuracy.md and its plots; SAMPLE=100 for 100 c
 
 validate: $(READY) ## Hold a fixed sample against validation/baseline.json; sets whose folder is absent are passed over.
 	$(BIN)/vramcast validate $(SAMPLED) --baseline validation/baseline.json
+
+calibration: $(READY) ## Fit the ranges anew on every case at hand: src/vramcast/calibration/residuals.json. It goes on where it stopped.
+	$(BIN)/vramcast validate --measured $(MEASURED) $(if $(SAMPLE),--sample $(SAMPLE)) --processes $(JOBS) --calibrate src/vramcast/calibration/residuals.json
 
 baseline: $(READY) ## Make the errors of the fixed sample the new baseline.
 	$(BIN)/vramcast validate $(SAMPLED) --write-baseline validation/baseline.json

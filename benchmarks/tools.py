@@ -7,8 +7,10 @@ import io
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -71,15 +73,16 @@ def torchinfo(subject: Subject) -> Answer:
 def torch_preflight(subject: Subject) -> Answer:
     """torch-preflight's estimate for the same model, batch and optimizer, as its command line gives it."""
     command = [
-        "torch-preflight", "estimate", "--model", f"benchmarks.entry:{_entry(subject)}", "--batch-size", str(subject.batch), "--dtype", "fp32",
-        "--optimizer", "adamw", "--format", "json",
+        str(Path(sys.executable).with_name("torch-preflight")), "estimate", "--model", f"benchmarks.entry:{_entry(subject)}",
+        "--batch-size", str(subject.batch), "--dtype", "fp32", "--optimizer", "adamw", "--format", "json",
     ]  # fmt: skip
     if "image" in subject.options:
         command += ["--image-size", str(subject.options["image"])]
     if "seq" in subject.options:
         command += ["--seq-len", str(subject.options["seq"])]
+    searched = os.pathsep.join([os.getcwd(), *filter(None, [os.environ.get("PYTHONPATH")])])
     start = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": os.getcwd()})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONPATH": searched})
     seconds = time.perf_counter() - start
     return seconds, json.loads(done.stdout)["total_bytes"] or None
 

@@ -73,6 +73,10 @@ def test_eager_loading_adds_about_a_gigabyte() -> None:
     assert Environment(torch="1.12").loads_eagerly
     assert not Environment(torch="1.12", module_loading="lazy").loads_eagerly
     assert not Environment().loads_eagerly
+    assert Environment(cuda="11.6").loads_eagerly
+    assert not Environment(cuda="11.7").loads_eagerly
+    with pytest.raises(WorkloadError, match=r"cuda is 'new'"):
+        Environment(cuda="new")
 
 
 def test_parts_of_the_environment_go_over_those_of_a_preset() -> None:

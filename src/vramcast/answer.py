@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 
 from vramcast import breakdown, footprint, presets
-from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary, Peak
+from vramcast.calibration.distribution import COVERAGE
+from vramcast.calibration.interval import device_range
+from vramcast.confidence import Standing
+from vramcast.footprint import Calibration, CaveatNote, GpuSummary, ModelSummary, Peak
 from vramcast.gpu.context import ContextRange
 from vramcast.gpu.spec import GpuSpec
 from vramcast.timeline import OutOfMemory, Timeline
@@ -56,16 +59,18 @@ class Estimate(footprint.Estimate, frozen=True, kw_only=True):
 
 
 def answer(
-    trace: Trace, timeline: Timeline, workload: Workload, card: GpuSpec | None, context: ContextRange, shortage: OutOfMemory | None = None
-) -> Estimate:
+    trace: Trace, timeline: Timeline, workload: Workload, card: GpuSpec | None, context: ContextRange, standing: Standing,
+    shortage: OutOfMemory | None = None,
+) -> Estimate:  # fmt: skip
     """Read the answer off a trace and its timeline; `shortage` is the request that fails on the card, None where all can be served."""
+    near = standing.comparable
     event = timeline.peak_event()
     step, phase, module, operator = breakdown.step_phase_module_operator(trace, event)
     device = timeline.peak_reserved + context.typical
+    low, high = device_range(timeline.peak_reserved, context, near.distribution)
     driver = card.memory_bytes - card.usable_bytes if card else 0
     peak = Peak(
-        allocated_bytes=timeline.peak_allocated, reserved_bytes=timeline.peak_reserved, device_bytes=device,
-        low_bytes=timeline.peak_reserved + context.low, high_bytes=timeline.peak_reserved + context.high,
+        allocated_bytes=timeline.peak_allocated, reserved_bytes=timeline.peak_reserved, device_bytes=device, low_bytes=low, high_bytes=high,
         step=step, phase=phase, module=module, operator=operator,
     )  # fmt: skip
     return Estimate(
@@ -86,6 +91,8 @@ def answer(
         bytes_per_target=None,
         fits=None if card is None else shortage is None,
         headroom_bytes=None if card is None else card.usable_bytes - device,
+        confidence=standing.confidence,
+        calibration=Calibration(residuals=near.words, cases=near.cases, comparable=near.is_same_cell, coverage=COVERAGE),
         out_of_memory=None if shortage is None else _failure(trace, shortage),
         caveats=_caveats(trace, timeline, workload),
         trace=trace,

@@ -24,6 +24,9 @@ OLDEST_KNOWN: Version = (1, 8)
 NEWEST_KNOWN: Version = (2, 15)
 _LAZY_SINCE: Version = (1, 13)
 """torch sets `CUDA_MODULE_LOADING=LAZY` (torch/cuda/__init__.py, pull request 86509)."""
+_CUDA_LAZY_SINCE: Version = (11, 7)
+"""CUDA can load lazily (CUDA programming guide, "Lazy Loading")."""
+_VERSION = re.compile(r"(\d{1,3})\.(\d{1,3})(?:$|[.+a-z])")
 _SET_TO_NONE_SINCE: Version = (2, 0)
 """`zero_grad(set_to_none=True)` is the default (release notes of torch 2.0)."""
 _FOREACH_SINCE: Version = (2, 0)
@@ -35,8 +38,10 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     torch: str = NEWEST_TORCH
     """`2.1`, or as `torch.__version__` has it: `2.1.0+cu121`; what follows the second number does not count."""
+    cuda: str | None = None
+    """Version of CUDA that torch was built for, such as `11.6`; None: what is usual for that torch."""
     module_loading: ModuleLoading | None = None
-    """When kernels are loaded (`CUDA_MODULE_LOADING`); None: as that torch sets it, lazily since 1.13."""
+    """When kernels are loaded (`CUDA_MODULE_LOADING`); None: lazily from torch 1.13 with CUDA 11.7 on, eagerly before."""
     deterministic: bool = False
     """`torch.backends.cudnn.deterministic` and `torch.use_deterministic_algorithms`."""
     cublas_workspace: str | None = None
@@ -47,6 +52,8 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if not OLDEST_KNOWN <= self.torch_version <= NEWEST_KNOWN:
             raise WorkloadError(f"environment.torch is {self.torch!r}; known are {_text(OLDEST_KNOWN)} to {_text(NEWEST_KNOWN)}.")
+        if self.cuda is not None:
+            _version("cuda", self.cuda, "12.1")
         if self.cublas_workspace is not None:
             cublas_workspace_bytes(self.cublas_workspace)
 
@@ -57,17 +64,14 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         Raises:
             WorkloadError: `torch` is no version.
         """
-        match = re.match(r"(\d{1,3})\.(\d{1,3})(?:$|[.+a-z])", self.torch)
-        if match is None:
-            raise WorkloadError(f"environment.torch is {self.torch!r}; it must be a version such as 2.1 or 2.1.0+cu121.")
-        return int(match[1]), int(match[2])
+        return _version("torch", self.torch, "2.1 or 2.1.0+cu121")
 
     @property
     def loads_eagerly(self) -> bool:
         """Whether every kernel of a library is loaded with it."""
         if self.module_loading is not None:
             return self.module_loading == "eager"
-        return self.torch_version < _LAZY_SINCE
+        return self.torch_version < _LAZY_SINCE or (self.cuda is not None and _version("cuda", self.cuda, "12.1") < _CUDA_LAZY_SINCE)
 
     @property
     def default_set_to_none(self) -> bool:
@@ -90,6 +94,13 @@ def cublas_workspace_bytes(config: str) -> int:
         raise WorkloadError(f"environment.cublas_workspace is {config!r}; it must be pairs of KiB and count such as :4096:8.")
     numbers = [int(number) for number in config[1:].split(":")]
     return sum(size * count for size, count in zip(numbers[::2], numbers[1::2])) * 1024
+
+
+def _version(field: str, text: str, example: str) -> Version:
+    match = _VERSION.match(text)
+    if match is None:
+        raise WorkloadError(f"environment.{field} is {text!r}; it must be a version such as {example}.")
+    return int(match[1]), int(match[2])
 
 
 def _text(version: Version) -> str:

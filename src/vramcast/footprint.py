@@ -41,7 +41,7 @@ class Peak(msgspec.Struct, frozen=True, kw_only=True):
     """What nvidia-smi shows for the process: reserved bytes and the CUDA context."""
     low_bytes: int
     high_bytes: int
-    """Range of `device_bytes`."""
+    """Range of `device_bytes`: that of torch's allocator from `calibration`, and that of the CUDA context, at the same end at once."""
     step: int
     phase: str
     module: str
@@ -85,6 +85,18 @@ class Rung(msgspec.Struct, frozen=True, kw_only=True):
     """Out of memory is decided on this rung."""
 
 
+class Calibration(msgspec.Struct, frozen=True, kw_only=True):
+    """Which measured cases the range and the confidence come from."""
+
+    residuals: str
+    """In words: `409 measured cases: convolutional networks, fp32 training`."""
+    cases: int
+    comparable: bool
+    """They are of the workload's own kind of network, mode and precision; otherwise the range is widened."""
+    coverage: float
+    """Share of measured cases that such ranges are made to hold."""
+
+
 class CaveatNote(msgspec.Struct, frozen=True, kw_only=True):
     """Something that was not modelled, or only assumed."""
 
@@ -117,6 +129,9 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """None when no card was named."""
     headroom_bytes: int | None
     """Usable bytes less device bytes; negative when it does not fit."""
+    confidence: float | None
+    """Share of comparable measured cases that would fit; None when no card was named, or when a lower bound does."""
+    calibration: Calibration
     out_of_memory: str | None
     """The request that fails on this card, in words."""
     caveats: tuple[CaveatNote, ...]

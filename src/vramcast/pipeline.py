@@ -12,6 +12,8 @@ from vramcast.allocator.config import AllocatorConfig
 from vramcast.allocator.replay import replay
 from vramcast.answer import Estimate, answer
 from vramcast.closed_form import is_count, trace_parameters
+from vramcast.collecting import not_collecting
+from vramcast.confidence import among_measured
 from vramcast.environment import cublas_workspace_bytes
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.context import context_bytes
@@ -48,22 +50,23 @@ def estimate(
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     if isinstance(model, str) and is_count(model):
-        return forecast(trace_parameters(model, workload), card, workload)
-    found = registry.find(model) if isinstance(model, str) else model_of(model)
+        return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
+    with not_collecting():  # while packages are imported
+        found = registry.find(model) if isinstance(model, str) else model_of(model)
     return _traced_and_forecast(found, workload, card, progress or (lambda _: None))
 
 
 def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None, progress: Progress) -> Estimate:
     """Forecast from a trace of the model; from what is certain where it is too large to be traced."""
-    # torch, which a name that nothing answers to need not wait for
-    from vramcast.backends.batching import trace_workload
-    from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
+    with not_collecting():  # torch, which a name that nothing answers to need not wait for
+        from vramcast.backends.batching import trace_workload
+        from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
 
     capability = card.compute_capability if card else None
     try:
         found = forecast(trace_workload(model, workload, capability, progress), card, workload)
     except TooLargeError as reason:
-        least = forecast(trace_lower_bound(model, workload, reason), card, workload)
+        least = _lower_bound(forecast(trace_lower_bound(model, workload, reason), card, workload))
         if least.fits:  # which a lower bound cannot say
             raise
         return least
@@ -75,6 +78,11 @@ def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None,
     except TooLargeError:  # more objects than can be drawn
         return found
     return msgspec.structs.replace(found, bytes_per_target=bytes_per_target(found, forecast(trace, card, more)))
+
+
+def _lower_bound(found: Estimate) -> Estimate:
+    """Take it as certain that what is too much does not fit, and as unknown whether the rest does."""
+    return msgspec.structs.replace(found, confidence=None if found.fits is not False else 0.0)
 
 
 def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload | None = None) -> Estimate:
@@ -95,12 +103,13 @@ def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload 
     context = context_bytes(card, loads_eagerly=workload.environment.loads_eagerly)
     crowded = card.usable_bytes // 2 if card else None
     timeline = replay(trace, config, crowded=crowded)
+    standing = among_measured(trace, timeline, workload, card, config, context)
     if card is not None and timeline.peak_reserved + context.typical > card.usable_bytes:
         limited = replay(trace, config, max(card.usable_bytes - context.typical, 0), card.usable_bytes, crowded)
         if limited.out_of_memory is not None:
-            return answer(trace, timeline, workload, card, context, limited.out_of_memory)
+            return answer(trace, timeline, workload, card, context, standing, limited.out_of_memory)
         timeline = limited
-    return answer(trace, timeline, workload, card, context)
+    return answer(trace, timeline, workload, card, context, standing)
 
 
 _UNKNOWN_WORKLOAD = Caveat(

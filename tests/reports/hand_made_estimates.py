@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from vramcast.footprint import CaveatNote, Estimate, GpuSummary, ModelSummary, ModuleShare, OperatorShare, Peak, PhasePeak, Rung
+from vramcast.footprint import Calibration, CaveatNote, Estimate, GpuSummary, ModelSummary, ModuleShare, OperatorShare, Peak, PhasePeak, Rung
 from vramcast.reports.glyphs import ASCII, UNICODE
 from vramcast.reports.json import encode
 from vramcast.reports.terminal import render_plain
@@ -89,6 +89,11 @@ def fitting() -> Estimate:
         bytes_per_target=None,
         fits=True,
         headroom_bytes=CARD.usable_bytes - DEVICE,
+        confidence=1.0,
+        calibration=Calibration(
+            residuals="68 measured cases: convolutional networks, training; widened, too few are closer",
+            cases=68, comparable=False, coverage=0.95,
+        ),
         out_of_memory=None,
         caveats=(),
     )  # fmt: skip
@@ -125,6 +130,8 @@ def not_fitting() -> Estimate:
         bytes_per_target=3_355_443,
         fits=False,
         headroom_bytes=CARD.usable_bytes - device,
+        confidence=0.0012,
+        calibration=Calibration(residuals="48 measured cases: YOLO networks, AMP training", cases=48, comparable=True, coverage=0.95),
         out_of_memory="128.00 MiB for convolution in model.2.cv1 (1st step, forward) cannot be had: 23.40 GiB of 23.52 GiB are in use",
         caveats=(
             CaveatNote(message="targets: 10 objects per image were assumed; the worst batch of the data may have more", bound_bytes=None),
@@ -135,7 +142,7 @@ def not_fitting() -> Estimate:
 
 def without_card() -> Estimate:
     """The same need as `fitting`, with no card named."""
-    return msgspec.structs.replace(fitting(), gpu=None, fits=None, headroom_bytes=None, ladder=ladder(DEVICE, driver=0))
+    return msgspec.structs.replace(fitting(), gpu=None, fits=None, headroom_bytes=None, confidence=None, ladder=ladder(DEVICE, driver=0))
 
 
 ESTIMATES = {"fits": fitting, "does_not_fit": not_fitting, "no_card": without_card}

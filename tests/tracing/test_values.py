@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vramcast.sources.dynamo import dynamo_postponed
@@ -79,6 +79,7 @@ def test_values_on_the_card_are_those_of_the_cpu(program: Callable[[str], torch.
     assert recording.caveats == ()
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["add", "slice", "mask", "double", "transpose"]), max_size=12))
 def test_any_mix_of_views_and_writes_gives_what_the_cpu_gives(steps: list[str]) -> None:
     def run(device: str) -> torch.Tensor:

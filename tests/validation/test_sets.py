@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from vramcast.calibration.families import family_of
 from vramcast.errors import InvalidFileError, UnknownNameError
 from vramcast.gpu.catalogue import find as find_card
 from vramcast.units import GIB, MIB
 from vramcast.validation import registry
 from vramcast.validation.case import CaseSet
-from vramcast.validation.families import family_of
 from vramcast.validation.gpumemnet import TIMM_TABLE, errors_of
 from vramcast.validation.table import measured_bytes
 

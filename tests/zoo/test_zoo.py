@@ -16,6 +16,7 @@ from zoo_models import CONFIGURATIONS, RECURRENT, TIMM, TORCHVISION, ULTRALYTICS
 from vramcast import breakdown
 from vramcast.allocator.replay import replay
 from vramcast.backends.eager import trace_program
+from vramcast.pipeline import forecast
 from vramcast.sources.interface import Model
 from vramcast.sources.registry import find
 from vramcast.trace import Component, Event, Trace
@@ -73,6 +74,7 @@ def check(model: Model, workload: Workload) -> None:
         # Some parameters take no part in a loss; at a batch of one, a class token's gradient is a view of that of the whole sequence.
         assert 0.5 * trainable < gradients <= 1.05 * trainable
     check_timeline(trace, weights)
+    check_range(trace, workload)
 
 
 def check_timeline(trace: Trace, weights: int) -> None:
@@ -83,6 +85,16 @@ def check_timeline(trace: Trace, weights: int) -> None:
     assert bool(np.all(timeline.reserved >= timeline.allocated))
     assert sum(breakdown.components(trace, timeline, peak, context=7).values()) == int(timeline.reserved[peak]) + 7
     assert sum(share.bytes for share in breakdown.operators(trace, timeline, peak)) == int(timeline.allocated[peak])
+
+
+def check_range(trace: Trace, workload: Workload) -> None:
+    """The range holds the forecast, and these small models fit on a card of 24 GB with room for many times as much."""
+    found = forecast(trace, "rtx 4090", workload)
+    assert found.peak.low_bytes < found.peak.device_bytes < found.peak.high_bytes
+    assert found.calibration.cases > 0
+    assert found.fits
+    assert found.confidence is not None
+    assert found.confidence > 0.95
 
 
 def bytes_of(tensors: Iterable[torch.Tensor]) -> int:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from vramcast.allocator.cudamalloc import MallocMemory
 from vramcast.allocator.driver import Driver
 from vramcast.allocator.expandable import ExpandableMemory
 from vramcast.allocator.interface import Allocator, BlockT
+from vramcast.collecting import not_collecting
 from vramcast.timeline import OutOfMemory, Segment, Timeline
 from vramcast.trace import Column, Event, Trace
 
@@ -55,7 +54,7 @@ def native_allocator(config: AllocatorConfig, limit: int | None, device_memory: 
 
 def replay_on(trace: Trace, allocator: Allocator[BlockT], crowded: int | None = None) -> Timeline:
     """Play a trace to any allocator that holds nothing yet; `crowded` as for `replay`."""
-    with _garbage_collection_paused():
+    with not_collecting():
         sizes, addresses, out_of_memory = _serve(trace, allocator, crowded)
     end = len(trace) if out_of_memory is None else out_of_memory.event
     segments = allocator.segments()
@@ -71,18 +70,6 @@ def replay_on(trace: Trace, allocator: Allocator[BlockT], crowded: int | None = 
         refused=int((addresses[trace.blocks[:end][trace.kinds[:end] == Event.ALLOCATE]] < 0).sum()),
         out_of_memory=out_of_memory,
     )
-
-
-@contextlib.contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
-    """Keep Python's collector from walking all of torch's objects every few hundred blocks, which takes longer than the replay."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _serve(trace: Trace, allocator: Allocator[BlockT], crowded: int | None) -> tuple[Column, Column, OutOfMemory | None]:

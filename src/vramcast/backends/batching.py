@@ -16,6 +16,7 @@ import msgspec
 from vramcast.backends.decoding import trace_decoding
 from vramcast.backends.eager import trace_program
 from vramcast.backends.lower_bound import LARGEST_BLOCK, TooLargeError, input_bytes
+from vramcast.collecting import not_collecting
 from vramcast.errors import ModelError
 from vramcast.family import fit
 from vramcast.program.program import setting_of
@@ -105,7 +106,8 @@ def _scaled(model: Model, workload: Workload, capability: tuple[int, int] | None
     family = None
     if count > SMALLEST + 2:
         first, second, third = (trace_program(model, _times(unit, SMALLEST + more, workload), capability, progress) for more in range(3))
-        family = fit((first, second, third), SMALLEST)
+        with not_collecting():
+            family = fit((first, second, third), SMALLEST)
     if family is None:
         if workload.batch > LARGEST_FALLBACK:
             raise TooLargeError(f"What {model.name} does is not proportional to its batch, and {workload.batch:,} images are too many to trace.")

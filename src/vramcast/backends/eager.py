@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
 
 from vramcast.backends.blame import blamed
+from vramcast.collecting import collecting_young_objects_only, not_collecting
 from vramcast.program.prepare import prepare
 from vramcast.program.run import run
 from vramcast.program.sizes import check_sizes
@@ -18,6 +17,8 @@ from vramcast.sources.dynamo import dynamo_postponed
 from vramcast.sources.interface import Model
 from vramcast.trace import Subject, Trace
 from vramcast.tracing.attribution import attribute
+from vramcast.tracing.plans import PlannedShapes
+from vramcast.tracing.shape_checks import plain_checks
 from vramcast.tracing.tracer import Tracer
 from vramcast.workload import Workload
 
@@ -36,28 +37,16 @@ def trace_program(model: Model, workload: Workload, capability: tuple[int, int] 
     check_sizes(model, workload)
     with dynamo_postponed():
         progress(f"building {model.name}")
-        module = build_on_meta(model, workload.classes)
+        with not_collecting(), plain_checks(), PlannedShapes():
+            module = build_on_meta(model, workload.classes)
         tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed, workload.environment.torch_version)
-        with _collecting_young_objects_only(), tracer, blamed(model, module, workload, tracer):
+        with collecting_young_objects_only(), tracer, blamed(model, module, workload, tracer):
             program = prepare(module, model, workload, tracer)
             progress(f"tracing {model.name}")
             held: Any = run(program, tracer)
             recording = tracer.recording()
         del held, program
     return attribute(recording, _subject(model, module))
-
-
-@contextlib.contextmanager
-def _collecting_young_objects_only() -> Iterator[None]:
-    """Keep Python's collector from walking the modules and classes that are there already, which takes a third of the tracing of a detector.
-
-    What the program itself makes is collected as ever, since a program's cycles end at the same moment with it as on a GPU.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _subject(model: Model, module: nn.Module) -> Subject:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
+from vramcast.cli.heap import give_back_large_blocks
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.progress import stages
@@ -54,6 +55,7 @@ def estimate(model: str, gpu: str | None, report_name: str | None, output: Path 
     workload, card = workload_from(options), card_named(gpu)
     from vramcast.pipeline import estimate as forecast_memory
 
+    give_back_large_blocks()
     with stages() as progress:
         forecast = forecast_memory(model, workload, card, progress=progress)
     _deliver(forecast, report, path)

@@ -109,6 +109,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_FURTHER, "--allocator", metavar="OPTIONS", help="As in PYTORCH_CUDA_ALLOC_CONF: expandable_segments:True."),
     _option(_FURTHER, "--habit", "habits", multiple=True, metavar="NAME=VALUE", help=f"Detail of the loop: {', '.join(_HABITS)}. Repeatable."),
     _option(_STACK, "--torch", metavar="VERSION", help="Version of torch on the GPU machine, such as 2.1; older ones allocate otherwise."),
+    _option(_STACK, "--cuda", metavar="VERSION", help="Version of CUDA, such as 11.6; before 11.7 all kernels are loaded at the start."),
     _option(_STACK, "--module-loading", type=click.Choice(["lazy", "eager"]), help="CUDA_MODULE_LOADING; eager contexts are a gigabyte larger."),
     _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN."),
     _option(_STACK, "--cublas-workspace", metavar="CONFIG", help="CUBLAS_WORKSPACE_CONFIG, such as :4096:8."),

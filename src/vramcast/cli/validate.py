@@ -23,7 +23,8 @@ Examples:
   vramcast validate yolo-autobatch
   vramcast validate timm-a100 --measured measured/ --sample 200
   vramcast validate --measured measured/ --document docs/accuracy.md
-  vramcast validate --sample 40 --baseline validation/baseline.json"""
+  vramcast validate --sample 40 --baseline validation/baseline.json
+  vramcast validate --measured measured/ --calibrate src/vramcast/calibration/residuals.json"""
 
 
 @click.command("validate", epilog=EXAMPLES)
@@ -37,9 +38,10 @@ Examples:
 @click.option("--document", type=click.Path(dir_okay=False), help="Write it as a page with plots, too.")
 @click.option("--baseline", "baseline_path", type=click.Path(dir_okay=False), help="Exit with 1 when errors are larger than in this file.")
 @click.option("--write-baseline", type=click.Path(dir_okay=False), help="Make this file from the errors found.")
+@click.option("--calibrate", type=click.Path(dir_okay=False), help="Write the table that ranges come from (calibration/residuals.json), fitted anew.")
 def validate(
     sets: tuple[str, ...], measured: str | None, sample: int | None, processes: int, results_path: str | None, form: str,
-    document: str | None, baseline_path: str | None, write_baseline: str | None,
+    document: str | None, baseline_path: str | None, write_baseline: str | None, calibrate: str | None,
 ) -> None:  # fmt: skip
     """Hold forecasts against figures measured on real cards, and say how far off they are.
 
@@ -47,11 +49,11 @@ def validate(
     without it. An interrupted validation goes on where it stopped.
     """
     from vramcast.reports.files import check_writable
-    from vramcast.validation import baseline, page, registry, wording
+    from vramcast.validation import baseline, page, ranges, registry, wording
     from vramcast.validation.results import Results, default_path
     from vramcast.validation.summary import summarize
 
-    for path in filter(None, (document, write_baseline)):
+    for path in filter(None, (document, write_baseline, calibrate)):
         check_writable(Path(path))
     held_against = baseline.read(Path(baseline_path)) if baseline_path else None
     chosen = [registry.find(name) for name in sets] or _readable(list(registry.SETS.values()), measured)
@@ -60,6 +62,8 @@ def validate(
     validation = summarize(examined)
     with reader_may_leave():
         print_json(validation) if form == "json" else click.echo(wording.text(validation))
+    if calibrate:
+        ranges.write(Path(calibrate), examined)
     if document:
         page.write(Path(document), validation, examined, measured, _command(sets, sample))
     if write_baseline:
@@ -78,6 +82,7 @@ def _readable(sets: Sequence[CaseSet], measured: str | None) -> list[CaseSet]:
 
 
 def _examine(case_set: CaseSet, measured: str | None, sample: int | None, processes: int, results: Results) -> Examined:
+    from vramcast.validation.completeness import incomplete
     from vramcast.validation.outcome import sample as sampled
     from vramcast.validation.run import forecast_all
     from vramcast.validation.summary import Examined
@@ -86,7 +91,10 @@ def _examine(case_set: CaseSet, measured: str | None, sample: int | None, proces
     chosen = sampled(cases, sample or len(cases))
     with counted(case_set.name) as progress:
         outcomes = forecast_all(case_set, chosen, results, processes, progress)
-    return Examined(case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed), laws=case_set.laws(measured))
+    return Examined(
+        case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed), laws=case_set.laws(measured),
+        incomplete=incomplete(cases),
+    )  # fmt: skip
 
 
 def _command(sets: Sequence[str], sample: int | None) -> str:

@@ -31,16 +31,15 @@ _SHORTEST_BAR = 12
 
 def head(estimate: Estimate, width: int, glyphs: Glyphs) -> RenderableType:
     """The verdict, the card filled, the totals, when the peak is, and what was asked."""
-    style = {True: "bold green", False: "bold red", None: "bold"}[estimate.fits]
+    style = "bold yellow" if wording.is_close(estimate) else {True: "bold green", False: "bold red", None: "bold"}[estimate.fits]
     lines: list[RenderableType] = [Text(wording.verdict(estimate), style=style)]
     if estimate.gpu:
         lines.append(card_bar(estimate.components, estimate.gpu.usable_bytes, width, glyphs))
-    if doubt := wording.doubt(estimate):
-        lines.append(Text(doubt, style="yellow"))
     if estimate.out_of_memory:
         lines.append(Text(estimate.out_of_memory, style="red"))
     lines += [
         Text(wording.totals(estimate.peak, glyphs)),
+        Text(wording.calibration(estimate.calibration), style=SIDE),
         Text(wording.instant(estimate.peak)),
         Text(wording.subject(estimate, glyphs), style=SIDE),
         Text(wording.task(estimate.workload, glyphs, told=estimate.preset), style=SIDE),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 
 import msgspec
 
-from vramcast.footprint import Estimate, Peak
+from vramcast.footprint import Calibration, Estimate, Peak
 from vramcast.reports.glyphs import Glyphs
 from vramcast.units import format_bytes, format_count, format_gib
 from vramcast.workload import Workload
 
 _SHOWN_FIRST = ("mode", "batch", "image", "seq", "new_tokens", "inputs", "precision", "optimizer", "optimizer_loop", "preset")
+_CALLED_FROM, _CERTAIN_FROM = 0.8, 0.995
+"""Confidence from which a verdict is given at all, and from which it is given without reserve."""
+_ROUNDING = 1e-6
 _ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 
 
@@ -21,23 +25,38 @@ def verdict(estimate: Estimate) -> str:
     if estimate.fits is None or estimate.gpu is None:
         return f"needs {need}"
     usable, headroom = estimate.gpu.usable_bytes, estimate.headroom_bytes or 0
-    if estimate.fits:
-        return f"fits: {need} of {format_gib(usable)} ({percent(estimate.peak.device_bytes, usable)}), headroom {format_gib(headroom)}"
     if headroom < 0:
-        return f"does not fit: needs {need} of {format_gib(usable)}, {format_gib(-headroom)} too much"
-    return f"does not fit: needs {need} of {format_gib(usable)}, but not in the pieces that are left"
+        return f"{_standing(estimate)}: needs {need} of {format_gib(usable)}, {format_gib(-headroom)} too much"
+    if not estimate.fits:
+        return f"{_standing(estimate)}: needs {need} of {format_gib(usable)}, but not in the pieces that are left"
+    return f"{_standing(estimate)}: {need} of {format_gib(usable)} ({percent(estimate.peak.device_bytes, usable)}), headroom {format_gib(headroom)}"
 
 
-def doubt(estimate: Estimate) -> str | None:
-    """Return what speaks against the verdict: an end of the range on the other side of the card's limit."""
-    if estimate.gpu is None or estimate.fits is None:
+def is_close(estimate: Estimate) -> bool:
+    """Tell whether the forecast is too close to the card's limit for a verdict: too few comparable cases would have ended like it."""
+    agreeing = _agreeing(estimate)
+    return agreeing is not None and agreeing < _CALLED_FROM
+
+
+def _standing(estimate: Estimate) -> str:
+    """Return `fits`, `fits with 97 % confidence`, `too close to call`, `does not fit with 97 % confidence` or `does not fit`."""
+    if is_close(estimate):
+        return "too close to call"
+    agreeing = _agreeing(estimate)
+    doubt = "" if agreeing is None or agreeing >= _CERTAIN_FROM else f" with {math.floor(100 * agreeing + _ROUNDING)} % confidence"
+    return ("fits" if estimate.fits else "does not fit") + doubt
+
+
+def _agreeing(estimate: Estimate) -> float | None:
+    """Return the share of comparable cases that would have ended like the forecast; None where it is not known."""
+    if estimate.confidence is None or estimate.fits is None:
         return None
-    usable = estimate.gpu.usable_bytes
-    if estimate.fits and estimate.peak.high_bytes > usable:
-        return f"uncertain: the upper end of the range, {format_gib(estimate.peak.high_bytes)}, would not fit"
-    if not estimate.fits and estimate.peak.low_bytes <= usable:
-        return f"uncertain: the lower end of the range, {format_gib(estimate.peak.low_bytes)}, might fit"
-    return None
+    return estimate.confidence if estimate.fits else 1 - estimate.confidence
+
+
+def calibration(found: Calibration) -> str:
+    """Return what the range in brackets is made of."""
+    return f"{found.coverage * 100:.0f} % range of {found.residuals}"
 
 
 def subject(estimate: Estimate, glyphs: Glyphs) -> str:

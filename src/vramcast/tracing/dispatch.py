@@ -17,13 +17,12 @@ from vramcast.errors import UntraceableError
 from vramcast.tracing.calls import CallDescriber
 from vramcast.tracing.cuda.kernels import KERNELS, KERNELS_BY_NAME
 from vramcast.tracing.modules import ModuleStack
-from vramcast.tracing.plans import Plans, Tree
+from vramcast.tracing.plans import PLANS, Tree, is_on_device
 from vramcast.tracing.recorder import Recorder
 from vramcast.tracing.values import Values
 
 Kernel = Callable[["MetaDispatch", torch._ops.OpOverload, tuple[Any, ...], dict[str, Any]], Tree]
 
-_META = torch.device("meta")
 _NO_SEQUENCE = 2**64 - 1
 """`sequence_nr` of an `AccumulateGrad` node (torch/csrc/autograd/function.h, 2.13)."""
 
@@ -36,7 +35,7 @@ class MetaDispatch(TorchDispatchMode):
         self.recorder = recorder
         self.modules = modules
         self.values = values
-        self.plans = Plans()
+        self.plans = PLANS
         self.describe = CallDescriber(recorder)
         self._names: dict[torch._ops.OpOverload, str] = {}
 
@@ -51,7 +50,7 @@ class MetaDispatch(TorchDispatchMode):
         """Run one operator. Raises `UntraceableError` where its shape function does not know it."""
         kwargs = kwargs or {}
         with torch._C.DisableTorchFunction():  # in backward the function modes are still there, and would answer as a GPU
-            if not _on_device(args) and not (kwargs and (kwargs.get("device") == _META or _on_device(tuple(kwargs.values())))):
+            if not is_on_device(args, kwargs):
                 return func(*args, **kwargs)
             if torch.is_inference_mode_enabled() and self._is_composite(func):
                 with self:
@@ -113,13 +112,3 @@ class MetaDispatch(TorchDispatchMode):
 def _lacks_meta_kernel(error: RuntimeError) -> bool:
     """Tell whether there was no shape function: what the dispatcher raises, and what a `custom_op` does (torch/_library/custom_ops.py, 2.13)."""
     return isinstance(error, NotImplementedError) or str(error).startswith("There was no fake impl registered for")
-
-
-def _on_device(arguments: tuple[Any, ...]) -> bool:
-    for argument in arguments:
-        if isinstance(argument, torch.Tensor):
-            if argument.is_meta:
-                return True
-        elif isinstance(argument, (list, tuple)) and _on_device(tuple(argument)):
-            return True
-    return False

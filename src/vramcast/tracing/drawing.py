@@ -26,7 +26,9 @@ def draw(tensor: torch.Tensor) -> torch.Tensor:
     if tensor.numel() == 1 or tensor.numel() > LARGEST_DRAWN:
         return torch.zeros((), dtype=tensor.dtype).expand(shape)
     if tensor.dtype == torch.bool:
-        return (torch.arange(tensor.numel()) % 2 == 0).reshape(shape)
+        every_second = torch.zeros(tensor.numel(), dtype=torch.bool)
+        every_second[::2] = True
+        return every_second.reshape(shape)
     if tensor.is_floating_point():
         return torch.randn(shape, generator=torch.Generator().manual_seed(torch.initial_seed())).to(tensor.dtype)
     return torch.zeros((), dtype=tensor.dtype).expand(shape)

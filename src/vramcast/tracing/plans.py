@@ -1,12 +1,13 @@
 """Output plans: the shapes an operator returns, worked out once per distinct call.
 
-A training step calls the same operator on the same shapes many times, and each step repeats the last. torch's Python
-shape functions cost 50 to 500 µs a call; remembering what came out costs a few. Only two kinds of calls are remembered:
+A training step calls the same operator on the same shapes many times, and each step repeats the last; so does the next trace of
+the same model. torch's Python shape functions cost 50 to 500 µs a call; remembering what came out costs a few. Only two kinds of calls
+are remembered:
 
 - functional: every output is a new tensor. The plan holds size, stride and type of each.
 - in place: the operator writes into arguments and returns them. The plan holds which.
 
-Views and everything else run every time.
+Views, what comes out on the CPU, and everything else run every time.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from vramcast.tracing.shortcuts import is_plain_write, shortcut
+
+CAPACITY = 2**15
+"""Calls remembered, of 1 KiB or so each; then all are forgotten. A detector's trace has some 3,000 distinct ones."""
+
+_META = torch.device("meta")
 
 OutputPlan = tuple[tuple[int, ...], tuple[int, ...], torch.dtype] | None
 Tree = Any
@@ -54,8 +61,8 @@ def kind_of(func: torch._ops.OpOverload) -> Kind:
 
 
 def call_key(func: object, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hashable:
-    """Return what decides the outputs of a call: the operator, and shape, stride, type and device of each tensor."""
-    return (func, *map(_key, args), *((name, _key(value)) for name, value in kwargs.items()))
+    """Return what decides the outputs of a call: the operator, shape, stride, type and device of each tensor, and the type of what is given none."""
+    return (func, torch.get_default_dtype(), *map(_key, args), *((name, _key(value)) for name, value in kwargs.items()))
 
 
 def _key(value: Any) -> Hashable:
@@ -119,12 +126,18 @@ class Plans:
                 outputs = func(*args, **kwargs)
                 if _share_storage(outputs, (args, tuple(kwargs.values()))):
                     self._kinds[func] = Kind.OTHER  # `_unsafe_view` and its like return views without saying so
-                else:
-                    self._plans[key] = plan_of(outputs)
+                elif all(output.is_meta for output in tensors_in(outputs)):
+                    self._keep(key, plan_of(outputs))
                 return outputs
-            self._plans[key] = plan
+            self._keep(key, plan)
         made = make(self._plans[key])
         return list(made) if isinstance(made, tuple) and func._schema.returns[0].type.kind() == "ListType" else made
+
+    def _keep(self, key: Hashable, plan: Tree) -> None:
+        if len(self._plans) + len(self._checked) >= CAPACITY:
+            self._plans.clear()
+            self._checked.clear()
+        self._plans[key] = plan
 
     def _in_place(self, key: Hashable, func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:
         if key not in self._checked:
@@ -132,6 +145,44 @@ class Plans:
             self._checked.add(key)
             return outputs
         return _returned(func, args, kwargs)
+
+
+PLANS = Plans()
+"""Of every trace of this process: outputs depend on nothing but the call."""
+
+
+class PlannedShapes(TorchDispatchMode):
+    """Lets meta code that nobody records, such as a constructor's forward on zeros, run on plans too."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """As in `tracing/dispatch.py`."""
+        return False
+
+    def __torch_dispatch__(
+        self, func: torch._ops.OpOverload, types: tuple[type, ...], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Tree:
+        """Run one operator."""
+        kwargs = kwargs or {}
+        return PLANS.run(func, args, kwargs) if is_on_device(args, kwargs) else func(*args, **kwargs)
+
+
+def is_on_device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Tell whether a call reads or makes device tensors."""
+    return _any_on_device(args) or bool(kwargs and (kwargs.get("device") == _META or _any_on_device(tuple(kwargs.values()))))
+
+
+def _any_on_device(arguments: tuple[Any, ...] | list[Any]) -> bool:
+    for argument in arguments:
+        if isinstance(argument, torch.Tensor):
+            if argument.is_meta:
+                return True
+        elif isinstance(argument, (list, tuple)) and _any_on_device(argument):
+            return True
+    return False
 
 
 def _returned(func: torch._ops.OpOverload, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tree:

@@ -14,8 +14,8 @@ import msgspec
 import vramcast
 from vramcast.validation.case import Case, CaseSet
 
-_WITHOUT_EFFECT = {"cli", "reports", "validation"}
-"""Rooms that no forecast depends on, but for a set's own way of forecasting."""
+_WITHOUT_EFFECT = {"advice", "calibration", "cli", "comparison", "measuring", "reports", "solvers", "study", "validation"}
+"""Rooms that no figure of a forecast depends on, but for a set's own way of forecasting; ranges are none of the figures."""
 _PACKAGES = ("torch", "torchvision", "timm", "transformers", "ultralytics")
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 import msgspec
 
+from vramcast.calibration.families import family_of
 from vramcast.errors import VramcastError
 from vramcast.validation.case import Case, CaseSet
-from vramcast.validation.families import family_of
 from vramcast.validation.figures import Figures
 
 

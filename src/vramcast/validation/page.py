@@ -6,8 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vramcast.atomic_file import write_atomically
-from vramcast.validation import plots
+from vramcast.calibration.groups import LEAST_CASES
+from vramcast.validation import plots, ranges, ranges_section
 from vramcast.validation.estimators import PUBLISHED, Rival, rivals
+from vramcast.validation.markdown import table as _table
+from vramcast.validation.residuals import residuals
 from vramcast.validation.summary import Examined, Miss, Missing, SetSummary, Validation
 from vramcast.validation.targets import TargetResult
 from vramcast.validation.wording import COLUMNS, bound, cells, extent, fitted, held, percent, signed, verdict
@@ -46,14 +49,15 @@ def write(path: Path, validation: Validation, examined: Sequence[Examined], meas
         plots.write_errors(folder / f"{name}-errors.svg", item.case_set, item.verdict.judged)
         plots.write_predicted(folder / f"{name}-predicted.svg", item.case_set, item.verdict.judged)
     others = rivals(measured, drawn) if measured else ()
-    text = "\n".join(_parts(validation, others, folder.name, command))
+    text = "\n".join(_parts(validation, examined, others, folder.name, command))
     write_atomically(path, lambda file: file.write(text.encode()))
 
 
-def _parts(validation: Validation, found: Sequence[Rival], folder: str, command: str) -> Iterable[str]:
+def _parts(validation: Validation, examined: Sequence[Examined], found: Sequence[Rival], folder: str, command: str) -> Iterable[str]:
     yield _head(validation, command)
     yield _overview(validation)
     yield _targets(validation)
+    yield from _ranges(examined)
     yield _others(found)
     for summary in validation.sets:
         yield _section(summary, folder)
@@ -64,6 +68,12 @@ def _head(validation: Validation, command: str) -> str:
     sampled = [summary.forecast for summary in validation.sets if summary.forecast < summary.expressed]
     extent_text = _PARTIAL.format(most=max(sampled)) if sampled else _ALL
     return _HEAD.format(command=command, version=validation.vramcast, packages=packages, extent=extent_text)
+
+
+def _ranges(examined: Sequence[Examined]) -> Iterable[str]:
+    found = residuals(examined)
+    if found.kept:
+        yield ranges_section.section(ranges.table(examined), ranges.coverage(examined), found.left_out, LEAST_CASES)
 
 
 def _overview(validation: Validation) -> str:
@@ -159,11 +169,6 @@ def _missing(title: str, groups: Sequence[Missing]) -> list[str]:
     for group in groups:
         lines.append(f"- {group.reason} ({len(group.ids)}): <details><summary>rows</summary>{', '.join(group.ids)}</details>")
     return [*lines, ""]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
 
 def _link(name: str) -> str:

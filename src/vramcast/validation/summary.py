@@ -84,6 +84,8 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     outcomes: tuple[Outcome, ...]
     unexpressed: tuple[Unexpressed, ...]
     laws: tuple[Law, ...] = ()
+    incomplete: dict[str, str] = {}
+    """Id -> reason: figures that are evidently not of a whole run (`completeness.py`); calibration leaves them out."""
 
     @property
     def verdict(self) -> Verdict:

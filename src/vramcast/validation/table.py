@@ -55,11 +55,11 @@ def measured_bytes(row: dict[str, str]) -> int:
         raise InvalidFileError(f"row {row['id']} states {row['value']!r} {row['unit']!r}; legal is a number in {legal}.") from None
 
 
-def environment_of(row: dict[str, str], *, is_assumed: bool = False, trainer: str = "") -> Environment:
-    """Return what a row says of its measurement beside the workload."""
+def environment_of(row: dict[str, str], *, is_assumed: bool = False, trainer: str = "", further: str = "") -> Environment:
+    """Return what a row says of its measurement beside the workload; `further`: what is known of it from elsewhere."""
     return Environment(
         torch=row.get("torch_version", ""), source=row.get("source", ""), confidence=row["confidence"], is_assumed=is_assumed,
-        trainer=trainer, notes=row.get("notes", "").strip(" ;"),
+        trainer=trainer, notes="; ".join(filter(None, (row.get("notes", "").strip(" ;"), further))),
     )  # fmt: skip
 
 

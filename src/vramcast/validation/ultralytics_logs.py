@@ -88,7 +88,7 @@ def _case(row: dict[str, str], setup: dict[str, str]) -> Case:
     )
     return Case(
         id=row["id"], model=f"ultralytics:{model}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
-        measured_bytes=measured_bytes(row), group=model, environment=environment_of(row, trainer=row["framework"]),
+        measured_bytes=measured_bytes(row), group=model, environment=environment_of(row, trainer=row["framework"], further=setup["notes"]),
     )  # fmt: skip
 
 

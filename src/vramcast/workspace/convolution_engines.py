@@ -38,7 +38,7 @@ def tensor_core_bytes(convolution: Convolution, direction: Direction, parameters
     weights = convolution.weight_elements
     size = 0.0
     if not convolution.is_channels_last:
-        size += _share(copies, direction) * activations + copies.weight * weights * convolution.item_bytes
+        size += _share(copies, direction, convolution.dtype) * activations + copies.weight * weights * convolution.item_bytes
     if convolution.is_pointwise:
         size *= copies.pointwise
     if direction is Direction.WEIGHT_GRADIENT:
@@ -46,11 +46,11 @@ def tensor_core_bytes(convolution: Convolution, direction: Direction, parameters
     return int(size)
 
 
-def _share(shares: Copies, direction: Direction) -> float:
+def _share(shares: Copies, direction: Direction, dtype: str) -> float:
     return {
         Direction.FORWARD: shares.forward,
         Direction.INPUT_GRADIENT: shares.input_gradient,
-        Direction.WEIGHT_GRADIENT: shares.weight_gradient,
+        Direction.WEIGHT_GRADIENT: shares.weight_gradient_fp32 if dtype == "float32" else shares.weight_gradient,
     }[direction]
 
 

@@ -14,6 +14,7 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     forward: float
     input_gradient: float
     weight_gradient: float
+    weight_gradient_fp32: float
     weight: float
     channel_bytes: int
     narrow_group: int

@@ -16,6 +16,7 @@ from vramcast.program.tasks.interface import DEVICE, Batch, Setting
 from vramcast.program.tasks.torchvision_predictions import watch_heads
 
 KEYPOINTS = 17
+LARGEST_SIZE_STATEMENT = "In training, the model resizes each image to one of {sizes} pixels by chance; every image is taken at the largest."
 
 
 class TorchvisionDetect:
@@ -24,6 +25,7 @@ class TorchvisionDetect:
     def prepare(self, module: nn.Module, setting: Setting, probe: Probe) -> None:
         """Let proposals and detections be chosen among drawn predictions."""
         watch_heads(module, probe, setting.workload.seed)
+        _resize_to_the_largest(module, setting, probe)
         probe.caveat(STATEMENT.format(count=setting.targets) if setting.workload.is_training else PREDICTIONS_STATEMENT)
 
     def batch(self, setting: Setting) -> Batch:
@@ -46,6 +48,18 @@ class TorchvisionDetect:
     def after_inference(self, module: nn.Module, outputs: Any, batch: Batch) -> Any:
         """The model's own post-processing has run already."""
         return outputs
+
+
+def _resize_to_the_largest(module: nn.Module, setting: Setting, probe: Probe) -> None:
+    """Leave one of several sizes that training chooses from (torchvision/models/detection/transform.py `torch_choice`, 0.28).
+
+    As with multi-scale training, the largest counts: some image of a large batch gets it, and all are padded to that.
+    """
+    transform = getattr(module, "transform", None)
+    sizes = getattr(transform, "min_size", ())
+    if transform is not None and setting.workload.is_training and len(sizes) > 1:
+        transform.min_size = (max(sizes),)
+        probe.caveat(LARGEST_SIZE_STATEMENT.format(sizes=", ".join(map(str, sizes))))
 
 
 def _target(setting: Setting) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ _FAMILIES = (
     ("efficientnet", r"efficientnet|rexnet|tf_eff|gernet"),
     ("efficient-vit", r"efficientvit|levit|nextvit|edgenext|tiny_vit"),
     ("convnext", r"convnext|inception_next|convformer|caformer|poolformer|metaformer"),
-    ("vit", r"vit|deit|beit|eva|cait|volo|xcit|sam|hiera|flexivit|crossvit|tnt|nest|twins|pvt|pit_|convit|visformer|focalnet|mixer|mlp"),
+    ("vit", r"vit|deit|beit|eva|cait|volo|xcit|sam|hiera|flexivit|crossvit|tnt|(?<!s)nest|twins|pvt|pit_|convit|visformer|focalnet|mixer|mlp"),
     ("regnet", r"regnet"),
     ("plain", r"vgg|repvgg|alexnet|darknet|cs3"),
     ("dense", r"densenet|inception|xception|dla|hrnet|vovnet|dpn|nasnet|hgnet|selecsls"),
