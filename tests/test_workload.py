@@ -148,6 +148,8 @@ EXCLUDED: list[tuple[dict[str, Any], list[str]]] = [
     ({"mode": "train", "new_tokens": 5}, ["mode 'train'", "new_tokens 5"]),
     ({"accumulate": 2}, ["mode 'infer'", "accumulate 2"]),
     ({"checkpointing": True}, ["mode 'infer'", "checkpointing True"]),
+    ({"checkpoint_modules": ["stem"]}, ["mode 'infer'", "checkpoint_modules ('stem',)"]),
+    ({"mode": "train", "checkpointing": True, "checkpoint_modules": ["stem"]}, ["checkpointing and", "checkpoint_modules 'stem'"]),
     ({"ema": "gpu"}, ["mode 'infer'", "ema 'gpu'"]),
     ({"freeze": ["stem"]}, ["mode 'infer'", "freeze ('stem',)"]),
     ({"clip_grad": True}, ["mode 'infer'", "clip_grad True"]),

@@ -22,6 +22,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vramcast.advice.advise import advise
+    from vramcast.advice.answer import Advice
     from vramcast.answer import Estimate
     from vramcast.errors import ForecastError, ModelError, UntraceableError, UsageError, VramcastError, WorkloadError
     from vramcast.family import TraceFamily, load_family, save_family
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from vramcast.solvers.fit import fit
     from vramcast.solvers.limits import Fit
     from vramcast.solvers.sweep.run import sweep
+    from vramcast.study.compare import ModelComparison, compare
+    from vramcast.study.response import Sensitivity
+    from vramcast.study.sensitivity import sensitivity
     from vramcast.timeline import Timeline
     from vramcast.trace import Component, Trace
     from vramcast.trace_file import load_trace, save_trace
@@ -41,6 +46,8 @@ if TYPE_CHECKING:
     from vramcast.workload import Validation, Workload
 
 _HOMES = {
+    "advice.advise": ("advise",),
+    "advice.answer": ("Advice",),
     "answer": ("Estimate",),
     "errors": ("ForecastError", "ModelError", "UntraceableError", "UsageError", "VramcastError", "WorkloadError"),
     "family": ("TraceFamily", "load_family", "save_family"),
@@ -52,6 +59,9 @@ _HOMES = {
     "solvers.fit": ("fit",),
     "solvers.limits": ("Fit",),
     "solvers.sweep.run": ("sweep",),
+    "study.compare": ("ModelComparison", "compare"),
+    "study.response": ("Sensitivity",),
+    "study.sensitivity": ("sensitivity",),
     "timeline": ("Timeline",),
     "trace": ("Component", "Trace"),
     "trace_file": ("load_trace", "save_trace"),
@@ -63,13 +73,16 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Advice",
     "CardVerdict",
     "Component",
     "Estimate",
     "Fit",
     "ForecastError",
     "GpuSpec",
+    "ModelComparison",
     "ModelError",
+    "Sensitivity",
     "Timeline",
     "Trace",
     "TraceFamily",
@@ -80,6 +93,8 @@ __all__ = [
     "Workload",
     "WorkloadError",
     "__version__",
+    "advise",
+    "compare",
     "estimate",
     "fit",
     "forecast",
@@ -89,6 +104,7 @@ __all__ = [
     "load_trace",
     "save_family",
     "save_trace",
+    "sensitivity",
     "sweep",
     "trace",
     "trace_family",

@@ -116,6 +116,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Forward and backward passes per optimizer step."""
     checkpointing: bool = False
     """Activation checkpointing of the model's repeated blocks."""
+    checkpoint_modules: tuple[str, ...] = ()
+    """Activation checkpointing of these modules alone: names, or patterns of names (fnmatch)."""
     channels_last: bool = False
     cudnn_benchmark: bool = False
     classes: int | None = None
@@ -283,6 +285,9 @@ def _check_combinations(workload: Workload) -> None:
         raise WorkloadError(f"mode 'train' and new_tokens {workload.new_tokens} exclude each other: text is generated in mode 'infer'.")
     _check_optimizer(workload)
     _check_inputs(workload)
+    if workload.checkpointing and workload.checkpoint_modules:
+        named = ", ".join(map(repr, workload.checkpoint_modules))
+        raise WorkloadError(f"checkpointing and checkpoint_modules {named} exclude each other: all repeated blocks, or only the modules named.")
     if workload.precision == "tf32" and not workload.environment.cudnn_tf32:
         raise WorkloadError("precision 'tf32' and environment.cudnn_tf32 false exclude each other: tf32 allows it in convolutions too; take 'fp32'.")
     if workload.validation is not None and workload.validation.uses_ema and workload.ema != "gpu":
@@ -315,7 +320,9 @@ def _check_inference(workload: Workload) -> None:
     defaults = Workload.__struct_defaults__
     names = Workload.__struct_fields__
     default_of = dict(zip(names[len(names) - len(defaults) :], defaults))
-    only_training = "accumulate checkpointing clip_grad ema freeze loss optimizer_loop phases resume validation weight_decay".split()
+    only_training = (
+        "accumulate checkpointing checkpoint_modules clip_grad ema freeze loss optimizer_loop phases resume validation weight_decay".split()
+    )
     for name in only_training:
         if getattr(workload, name) != default_of[name]:
             raise WorkloadError(f"mode 'infer' and {name} {getattr(workload, name)!r} exclude each other: {name} belongs to mode 'train'.")

@@ -55,6 +55,7 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("ema", "off", ["--no-ema"]),
     ("accumulate", 4, ["--accumulate", "4"]),
     ("checkpointing", True, ["--checkpointing"]),
+    ("checkpoint_modules", ("layer1.*", "stem"), ["--checkpoint-module", "layer1.*", "--checkpoint-module", "stem"]),
     ("channels_last", True, ["--channels-last"]),
     ("cudnn_benchmark", True, ["--cudnn-benchmark"]),
     ("classes", 3, ["--classes", "3"]),

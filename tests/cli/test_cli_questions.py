@@ -68,3 +68,45 @@ def test_sweep_writes_a_file_and_leaves_nothing_else(model: list[str], tmp_path:
 def test_wrong_sweeps_are_refused(options: list[str], code: int, found: str, model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", *model, *options]) == code
     assert found in capsys.readouterr().err
+
+
+def test_advise_says_what_makes_it_fit(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["advise", *model, "--keep-grads", "--gpu"]
+    assert main([*arguments, "1792MiB"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("does not fit: ")
+    assert "bitsandbytes.optim.AdamW8bit(...)" in out
+    assert main([*arguments, "64MiB"]) == 1
+    assert "nothing tried makes it fit" in capsys.readouterr().out
+    assert main([*arguments, "1792MiB", "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "vramcast/advice-1"
+    assert any(one["fits"] for one in found["advised"])
+    assert all(one["freed_bytes"] == found["peak"]["device_bytes"] - one["peak"]["device_bytes"] for one in found["advised"])
+    assert main(["advise", "--train", *model[:1], "--gpu", "no such card"]) == 2
+
+
+def test_sensitivity_answers_for_one_point_and_for_several(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["sensitivity", "torchvision:resnet18", "--infer", "--image", "32"]
+    assert main([*arguments, "--batch", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "resnet18 → resnet34" in out
+    assert "32 → 64" in out
+    assert main([*arguments, "--batch", "2,4", "--format", "json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["workload"]["batch"], second["workload"]["batch"]) == (2, 4)
+    assert first["responses"][1]["peak"] == second["peak"]
+    assert main(["sensitivity", "params:7B"]) == 2
+
+
+def test_compare_names_what_makes_the_difference(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", "torchvision:resnet18", "torchvision:resnet34", "--infer", "--image", "32"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "torchvision:resnet34 against torchvision:resnet18: +" in out
+    assert "layer3" in out
+    assert main([*arguments, "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [side["asked"] for side in found["sides"]] == arguments[1:3]
+    assert main(["compare", "torchvision:resnet18"]) == 2
+    assert "two or more are compared" in capsys.readouterr().err

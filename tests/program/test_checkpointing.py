@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from traced_steps import events_of, held_as, model_of, operators_in, traced
 
+from vramcast.errors import WorkloadError
 from vramcast.program.checkpointing import repeated_blocks
 from vramcast.sources import registry
 from vramcast.sources.interface import Model
@@ -97,6 +98,39 @@ def test_blocks_are_the_outermost_that_repeat() -> None:
     module = blocks()
     assert list(repeated_blocks(module)) == list(module[1])
     assert not list(repeated_blocks(nn.Sequential(nn.Linear(2, 2), nn.ReLU())))
+
+
+def test_named_modules_alone_are_checkpointed() -> None:
+    workload = Workload.train(batch=2, optimizer="sgd", steps=1, inputs=["input=8x32"])
+    plain = kept(traced(model_of(blocks), workload))
+    one = kept(traced(model_of(blocks), workload.with_fields(checkpoint_modules=("1.0",))))
+    all_four = kept(traced(model_of(blocks), workload.with_fields(checkpoint_modules=("1.*",))))
+    whole = kept(traced(model_of(blocks), workload.with_fields(checkpointing=True)))
+    per_block = 8 * 32 * 4
+    # Linear and GELU save 4-fold outputs, dropout one mask byte per element, and the first Linear its input.
+    assert plain - one == (plain - all_four) // 4 == 8 * 128 * (4 + 4 + 1)
+    assert all_four == whole == 4 * per_block
+
+
+def test_of_a_list_its_members_are_checkpointed_and_of_nested_modules_the_outermost() -> None:
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = nn.ModuleList(Block(32) for _ in range(3))
+
+        def forward(self, input: torch.Tensor) -> torch.Tensor:
+            for part in self.parts:
+                input = part(input)
+            return input
+
+    workload = Workload.train(batch=2, optimizer="sgd", steps=1, inputs=["input=8x32"])
+    by_list, by_all = (kept(traced(model_of(Listed), workload.with_fields(checkpoint_modules=(name,)))) for name in ("parts", "*"))
+    assert by_list == by_all < 0.2 * kept(traced(model_of(Listed), workload))
+
+
+def test_a_pattern_that_matches_no_module_is_refused() -> None:
+    with pytest.raises(WorkloadError, match=r"pattern 'layer' matches no module\. Closest: "):
+        traced(model_of(blocks), Workload.train(inputs=["input=8x32"], checkpoint_modules=["layer"]))
 
 
 def single() -> nn.Module:

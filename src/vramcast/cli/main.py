@@ -11,6 +11,8 @@ import click
 from click.exceptions import Exit
 from click.shell_completion import shell_complete
 
+from vramcast.cli.advise import advise
+from vramcast.cli.compare import compare
 from vramcast.cli.completion import COMPLETE_VARIABLE, completion
 from vramcast.cli.diff import diff
 from vramcast.cli.estimate import estimate
@@ -20,6 +22,7 @@ from vramcast.cli.measure import measure
 from vramcast.cli.models import models
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.rules import rules
+from vramcast.cli.sensitivity import sensitivity
 from vramcast.cli.sweep import sweep
 from vramcast.cli.validate import validate
 from vramcast.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, EXIT_INTERRUPTED, EXIT_NO_FORECAST, EXIT_USAGE, VramcastError, closest_names
@@ -48,7 +51,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, fit, sweep, models, gpus, rules, measure, diff, validate, completion):
+for command in (estimate, fit, advise, sensitivity, compare, sweep, models, gpus, rules, measure, diff, validate, completion):
     commands.add_command(command)
 
 

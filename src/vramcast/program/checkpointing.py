@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from vramcast.errors import WorkloadError, closest_names
 from vramcast.program.probe import Probe
 
 
@@ -20,10 +22,42 @@ def checkpoint_blocks(module: nn.Module, probe: Probe) -> None:
     if _switched_on(module):
         return
     blocks = list(repeated_blocks(module))
-    for block in blocks:
-        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
+    _checkpoint(blocks)
     if not blocks:
         probe.caveat("Checkpointing was asked for, but the model has no repeated blocks to checkpoint.")
+
+
+def checkpoint_named(module: nn.Module, patterns: Sequence[str]) -> None:
+    """Checkpoint the modules whose names match a pattern (fnmatch); of those that lie inside each other, the outermost.
+
+    Of a `ModuleList` or `ModuleDict`, which is never called itself, the members are checkpointed.
+
+    Raises:
+        WorkloadError: a pattern matches no module; the message names the closest.
+    """
+    names = [name for name, _ in module.named_modules() if name]
+    for pattern in patterns:
+        if not fnmatch.filter(names, pattern):
+            raise WorkloadError(f"checkpoint_modules pattern {pattern!r} matches no module. Closest: {', '.join(closest_names(pattern, names))}.")
+    chosen: dict[str, nn.Module] = {}
+    for name, child in module.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in chosen)
+        if name and not inside and any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
+            chosen[name] = child
+    _checkpoint(part for child in chosen.values() for part in _called(child))
+
+
+def _called(module: nn.Module) -> Iterator[nn.Module]:
+    if isinstance(module, (nn.ModuleList, nn.ModuleDict)):
+        for child in module.children():
+            yield from _called(child)
+    else:
+        yield module
+
+
+def _checkpoint(blocks: Iterable[nn.Module]) -> None:
+    for block in blocks:
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def repeated_blocks(module: nn.Module) -> Iterator[nn.Module]:

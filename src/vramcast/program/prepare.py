@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from vramcast.program.checkpointing import checkpoint_blocks
+from vramcast.program.checkpointing import checkpoint_blocks, checkpoint_named
 from vramcast.program.freezing import freeze
 from vramcast.program.language_habits import apply_language_habits
 from vramcast.program.precision import convert
@@ -21,7 +21,8 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     """Take a freshly built module on the device and get it ready for the workload.
 
     Raises:
-        WorkloadError: a pattern of `freeze` meets no parameter, or a habit of language models does not go with this one.
+        WorkloadError: a pattern of `freeze` meets no parameter, one of `checkpoint_modules` no module, or a habit of language models does not
+            go with this one.
     """
     setting = setting_of(model, workload)
     convert(module, workload.precision)
@@ -36,4 +37,6 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     task.prepare(module, setting, probe)
     if workload.checkpointing:
         checkpoint_blocks(module, probe)
+    if workload.checkpoint_modules:
+        checkpoint_named(module, workload.checkpoint_modules)
     return Program(module, task, setting)
