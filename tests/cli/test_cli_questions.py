@@ -68,3 +68,12 @@ def test_sweep_writes_a_file_and_leaves_nothing_else(model: list[str], tmp_path:
 def test_wrong_sweeps_are_refused(options: list[str], code: int, found: str, model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["sweep", *model, *options]) == code
     assert found in capsys.readouterr().err
+
+
+def test_timeline_is_drawn_and_the_answer_told(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["timeline", *model, "--gpu", "64MiB", "-o", str(tmp_path / "t.svg")]) == 1
+    assert capsys.readouterr().out.startswith("does not fit: needs ")
+    assert (tmp_path / "t.svg").read_bytes().startswith(b"<?xml")
+    assert main(["timeline", *model, "-o", str(tmp_path / "t.gif")]) == 2
+    assert ".png, .svg, .pdf" in capsys.readouterr().err
