@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vramcast.answer import Estimate
+    from vramcast.data import DataSet, read_data
     from vramcast.errors import ForecastError, ModelError, UntraceableError, UsageError, VramcastError, WorkloadError
     from vramcast.family import TraceFamily, load_family, save_family
     from vramcast.gpu.spec import GpuSpec
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "answer": ("Estimate",),
+    "data": ("DataSet", "read_data"),
     "errors": ("ForecastError", "ModelError", "UntraceableError", "UsageError", "VramcastError", "WorkloadError"),
     "family": ("TraceFamily", "load_family", "save_family"),
     "gpu.spec": ("GpuSpec",),
@@ -65,6 +67,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = [
     "CardVerdict",
     "Component",
+    "DataSet",
     "Estimate",
     "Fit",
     "ForecastError",
@@ -87,6 +90,7 @@ __all__ = [
     "load_family",
     "load_snapshot",
     "load_trace",
+    "read_data",
     "save_family",
     "save_trace",
     "sweep",
