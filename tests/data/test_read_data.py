@@ -26,6 +26,7 @@ def test_a_yolo_data_set_is_counted(tmp_path: Path) -> None:
     assert data.objects.tolist() == [3, 0, 0, 40]
     assert data.sizes.tolist() == [[24, 32]] * 4
     assert data.names[3] == "images/train/003.png"
+    assert data.notes == ("1 of 4 images have no label file, and count as images of background.",)
 
 
 def test_its_folder_is_the_same_with_and_without_a_description(tmp_path: Path) -> None:
@@ -33,6 +34,15 @@ def test_its_folder_is_the_same_with_and_without_a_description(tmp_path: Path) -
     by_folder = read_data(tmp_path)
     description.unlink()
     assert read_data(tmp_path).objects.tolist() == by_folder.objects.tolist() == [2, 5]
+
+
+def test_a_relative_path_finds_its_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = yolo(tmp_path, [boxes(2), boxes(5)])
+    monkeypatch.chdir(tmp_path)
+    assert read_data("data.yaml").objects.tolist() == [2, 5]
+    description.unlink()
+    data = read_data(".")
+    assert (data.source, data.names[0], data.objects.tolist()) == (".", "images/train/000.png", [2, 5])
 
 
 def test_labels_alone_are_enough(tmp_path: Path) -> None:
@@ -173,9 +183,18 @@ def test_lengths_are_read_from_text_csv_and_parquet(tmp_path: Path) -> None:
         ("broken.parquet", b"PAR1 and nothing more", "no Parquet file"),
         ("data.yaml", b"train: [1, 2]", "names no training images"),
         ("data.yaml", b"train: images", "names no images and no labels"),
+        ("data.yaml", b"train: " + b"a" * 5000, "names no images and no labels"),
+        ("data.yaml", b"path: " + b"a" * 5000 + b"\ntrain: '../\\x'", "names no images and no labels"),
         ("data.yaml", b"{", "is no YAML"),
         ("data.yaml", b"- a", "holds no fields"),
-        ("data.yaml", b"!!python/object/apply:os.system ['touch executed']", "is no YAML"),
+        ("data.yaml", b"!!python/object/apply:os.system ['touch executed']", "holds no fields"),
+        ("data.yaml", b"train: !!python/object/apply:os.system ['touch executed']", "names no training images"),
+        ("data.yaml", b"[" * 10**5, "is no YAML"),
+        (
+            "data.yaml",
+            b"a0: &a0 {k: 1}\n" + b"".join(b"a%d: &a%d {<<: [%s]}\n" % (n, n, b",".join([b"*a%d" % (n - 1)] * 9)) for n in range(1, 30)),
+            "names no training images",
+        ),
         ("data.yaml", b"a: &a [x,x]\nb: &b [*a,*a]\ntrain: *b", "names no training images"),
         ("data.yaml", b"#" * (2**20 + 1), "is larger than"),
         ("model.onnx", b"", "is no data set that is known"),

@@ -37,17 +37,19 @@ class Yolo:
     def read(self, path: Path, progress: Progress) -> DataSet:
         """Count the objects of every training image, and read the images' sizes. Raises as `Kind.read`."""
         description = path if not path.is_dir() else _yaml_in(path)
-        root = path if path.is_dir() else path.parent
+        root = (path if path.is_dir() else path.parent).absolute()
         malformed = Malformed()
         if description is None:
             places = [root / "images" if (root / "images").is_dir() else root / "labels"]
         else:
             root, places = _training_places(description)
-        images = sorted({image for place in places for image in _images_of(place, root, malformed)})
+        images = sorted({image for place in places for image in _images_of(place, malformed)})
         notes: tuple[str, ...] = ()
         if images:
             labels = [label_of(image) for image in images]
             sizes, notes = read_sizes(images, malformed, progress)
+            unlabelled = sum(not is_regular(label) for label in labels)
+            notes += (f"{unlabelled:,} of {len(images):,} images have no label file, and count as images of background.",) if unlabelled else ()
         else:
             images = labels = [label for place in places for label in _labels_beside(place)]
             sizes, notes = None, ("No images were found; objects are counted from label files alone, so that images without any are not known.",)
@@ -88,38 +90,48 @@ def _training_places(description: Path) -> tuple[Path, list[Path]]:
     named = [train] if isinstance(train, str) else train
     if not isinstance(named, list) or not named or not all(isinstance(place, str) and "\0" not in place for place in named):
         raise InvalidFileError(
-            f"'{description}' names no training images: 'train' is {printable(repr(train))[:80]}. It names a folder, a list or several."
+            f"'{description}' names no training images: its field 'train' is neither the path of a folder or list, nor several of them."
         )
     given = fields.get("path")
     roots = [description.parent] if not isinstance(given, str) or "\0" in given else [description.parent / given, Path(given), description.parent]
-    root = next((root for root in roots if root.is_dir()), description.parent).absolute()
+    root = next((root for root in roots if os.path.isdir(root)), description.parent).absolute()
     return root, [_existing(root, place) for place in named]
 
 
 def _existing(root: Path, place: str) -> Path:
     """Return the place, and where there is none of that name, the one without leading `../` (as `check_det_dataset` does)."""
     whole = Path(os.path.normpath(root / place))
-    return whole if whole.exists() or not place.startswith("../") else Path(os.path.normpath(root / place[3:]))
+    return whole if os.path.exists(whole) or not place.startswith("../") else Path(os.path.normpath(root / place[3:]))
 
 
 def _yaml(path: Path) -> dict[str, Any]:
+    """Return the fields of a description that are texts, or lists of texts.
+
+    Nodes are read as they stand: nothing is constructed, so that neither tags nor merged aliases (`<<`) can do or become anything.
+    """
     try:
         import yaml
     except ImportError as error:
         raise MissingExtraError("PyYAML", "data", "Reading a data.yaml") from error
     text = read_bounded(path, LARGEST_YAML)
     try:
-        fields = yaml.safe_load(text)
+        root = yaml.compose(text, yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise InvalidFileError(f"'{path}' is no YAML: {' '.join(printable(str(error)).split())[:200]}") from None
-    if not isinstance(fields, dict):
+    if not isinstance(root, yaml.MappingNode):
         raise InvalidFileError(f"'{path}' is no description of a data set: it holds no fields such as 'train'.")
-    return fields
+    return {key.value: _texts(value) for key, value in root.value if isinstance(key.value, str)}
 
 
-def _images_of(place: Path, root: Path, malformed: Malformed) -> Iterator[Path]:
+def _texts(node: Any) -> str | list[Any] | None:
+    if node.tag == "tag:yaml.org,2002:str":
+        return str(node.value)
+    return [_texts(item) if isinstance(item.value, str) else None for item in node.value] if node.tag == "tag:yaml.org,2002:seq" else None
+
+
+def _images_of(place: Path, malformed: Malformed) -> Iterator[Path]:
     """List the images of a folder, or of a text file with one path a line."""
-    if place.is_dir():
+    if os.path.isdir(place):
         yield from find_files(place)
         return
     if not is_regular(place) or place.suffix.lower() != ".txt":
@@ -138,4 +150,4 @@ def _images_of(place: Path, root: Path, malformed: Malformed) -> Iterator[Path]:
 def _labels_beside(place: Path) -> list[Path]:
     """Return the label files that belong to a folder of images, sorted."""
     folder = label_of(place / "image").parent
-    return [path for path in find_files(folder, (".txt",)) if path.name != "classes.txt"] if folder.is_dir() else []
+    return [path for path in find_files(folder, (".txt",)) if path.name != "classes.txt"] if os.path.isdir(folder) else []
