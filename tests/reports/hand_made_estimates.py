@@ -147,7 +147,6 @@ def not_fitting() -> Estimate:
         headroom_bytes=CARD.usable_bytes - device,
         out_of_memory="128.00 MiB for convolution in model.2.cv1 (1st step, forward) cannot be had: 23.40 GiB of 23.52 GiB are in use",
         caveats=(
-            CaveatNote(message="box sides were drawn, from 2 % to 50 % of the image's", bound_bytes=None),
             CaveatNote(message="my_ops::fused_nms has no workspace rule", bound_bytes=134_217_728),
         ),
     )  # fmt: skip
