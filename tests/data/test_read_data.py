@@ -64,6 +64,19 @@ def test_the_training_split_is_a_folder_a_list_or_several(train: str, tmp_path: 
     assert data.malformed == (train == "list.txt")
 
 
+def test_listed_images_need_not_be_there(tmp_path: Path) -> None:
+    yolo(tmp_path, [boxes(2), boxes(5)])
+    (tmp_path / "images" / "train" / "001.png").unlink()
+    (tmp_path / "list.txt").write_text("images/train/000.png\nimages/train/001.png\n")
+    (tmp_path / "data.yaml").write_text("train: list.txt\n")
+    data = read_data(tmp_path)
+    assert (data.objects.tolist(), data.sizes.tolist(), data.malformed) == ([2, 5], [[24, 32], [0, 0]], 0)
+    assert data.notes[0].startswith("1 images are listed, but not there")
+    (tmp_path / "list.txt").write_text("elsewhere/000.png\n")
+    with pytest.raises(InvalidFileError, match="names no images and no labels"):
+        read_data(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("line", "why"),
     [
@@ -184,6 +197,7 @@ def test_lengths_are_read_from_text_csv_and_parquet(tmp_path: Path) -> None:
         ("data.yaml", b"train: [1, 2]", "names no training images"),
         ("data.yaml", b"train: images", "names no images and no labels"),
         ("data.yaml", b"train: " + b"a" * 5000, "names no images and no labels"),
+        ("data.txt.yaml", b"train: data.txt.yaml", "names no images and no labels"),
         ("data.yaml", b"path: " + b"a" * 5000 + b"\ntrain: '../\\x'", "names no images and no labels"),
         ("data.yaml", b"{", "is no YAML"),
         ("data.yaml", b"- a", "holds no fields"),

@@ -81,16 +81,20 @@ def read_sizes(images: Sequence[Path], malformed: Malformed, progress: Progress)
         MissingExtraError: Pillow is not installed.
     """
     sizes = np.zeros((len(images), 2), np.int64)
-    step = -(-len(images) // LARGEST_HEADER_COUNT) or 1
+    step, absent = -(-len(images) // LARGEST_HEADER_COUNT) or 1, 0
     for index in range(0, len(images), step):
         if index % 1000 == 0:
             progress(f"reading image headers, {index:,} of {len(images):,}")
         size = _size(images[index])
-        if size is None:
+        if size is None and not os.path.lexists(images[index]):
+            absent += 1
+        elif size is None:
             malformed.add(images[index].name, "no readable image")
         else:
             sizes[index] = size
-    return sizes, () if step == 1 else (f"Sizes were read of one image in {step}.",)
+    notes = [f"Sizes were read of one image in {step}."] if step > 1 else []
+    notes += [f"{absent:,} images are listed, but not there: their labels count, their sizes are not known."] if absent else []
+    return sizes, tuple(notes)
 
 
 def _size(path: Path) -> tuple[int, int] | None:

@@ -44,6 +44,8 @@ class Yolo:
         else:
             root, places = _training_places(description)
         images = sorted({image for place in places for image in _images_of(place, malformed)})
+        if not any(map(os.path.lexists, images)) and not any(is_regular(label_of(image)) for image in images):
+            images = []
         notes: tuple[str, ...] = ()
         if images:
             labels = [label_of(image) for image in images]
