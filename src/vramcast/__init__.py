@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vramcast.advice.advise import advise
     from vramcast.advice.answer import Advice
     from vramcast.answer import Estimate
+    from vramcast.data import DataSet, read_data
     from vramcast.errors import ForecastError, ModelError, UntraceableError, UsageError, VramcastError, WorkloadError
     from vramcast.family import TraceFamily, load_family, save_family
     from vramcast.gpu.spec import GpuSpec
@@ -49,6 +50,7 @@ _HOMES = {
     "advice.advise": ("advise",),
     "advice.answer": ("Advice",),
     "answer": ("Estimate",),
+    "data": ("DataSet", "read_data"),
     "errors": ("ForecastError", "ModelError", "UntraceableError", "UsageError", "VramcastError", "WorkloadError"),
     "family": ("TraceFamily", "load_family", "save_family"),
     "gpu.spec": ("GpuSpec",),
@@ -76,6 +78,7 @@ __all__ = [
     "Advice",
     "CardVerdict",
     "Component",
+    "DataSet",
     "Estimate",
     "Fit",
     "ForecastError",
@@ -102,6 +105,7 @@ __all__ = [
     "load_family",
     "load_snapshot",
     "load_trace",
+    "read_data",
     "save_family",
     "save_trace",
     "sensitivity",

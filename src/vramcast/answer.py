@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from vramcast import breakdown, footprint, presets
 from vramcast.calibration.distribution import COVERAGE
@@ -49,6 +50,18 @@ class Estimate(footprint.Estimate, frozen=True, kw_only=True):
         from vramcast.snapshot import save_snapshot
 
         save_snapshot(self.trace, self.timeline, path)
+
+    def save_timeline(self, path: str | os.PathLike[str]) -> None:
+        """Draw the run event by event, as `vramcast timeline` does, into a PNG, SVG or PDF file.
+
+        Raises:
+            UsageError: the path ends in none of those.
+            MissingExtraError: matplotlib is not installed.
+            OutputError: the path cannot be written; nothing half-written is left there.
+        """
+        from vramcast.reports.timeline_plot import save_timeline
+
+        save_timeline(self, Path(path))
 
     def __repr__(self) -> str:
         """Two lines: what was asked about, and the answer."""

@@ -104,6 +104,58 @@ class CaveatNote(msgspec.Struct, frozen=True, kw_only=True):
     bound_bytes: int | None = None
 
 
+class Spread(msgspec.Struct, frozen=True, kw_only=True):
+    """How a size is distributed over a data set; each figure is one that occurs."""
+
+    median: int
+    percentile_99: int
+    largest: int
+
+
+class NamedSample(msgspec.Struct, frozen=True, kw_only=True):
+    """One image or sequence, by the name of its file or its place in one."""
+
+    name: str
+    size: int
+    """Objects in it; tokens, of sequences; pixels, of images without labels."""
+
+
+class DataSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a data set says about the worst batch."""
+
+    source: str
+    kind: str
+    """`yolo`, `coco`, `image-folder` or `lengths`."""
+    samples: int
+    """Images or sequences."""
+    objects: Spread | None
+    """Labelled objects per image."""
+    heights: Spread | None
+    widths: Spread | None
+    """Of images, in pixels."""
+    lengths: Spread | None
+    """Of sequences, in tokens."""
+    mosaic: float
+    mixup: float
+    """Chances of these augmentations."""
+    sets: dict[str, object]
+    """Fields of the workload that the data set set, with the values of the worst batch: targets, image, seq."""
+    chance_per_epoch: float | None
+    """That an epoch meets a batch as full as the one forecast; None where the data set sets nothing."""
+    objects_per_batch: float | None
+    """Expectation of the objects in the fullest image of a batch, after mosaic and mixup."""
+    objects_per_epoch: float | None
+    """The same of an epoch."""
+    objects_at_most: int | None
+    """What no mixing can exceed."""
+    largest: tuple[NamedSample, ...]
+    """The fullest images, longest sequences or largest images, at most five."""
+    malformed: int
+    """Labels, images and lines that could not be read."""
+    malformed_examples: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
 class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """The answer. `components` add up to `peak.device_bytes`, byte for byte."""
 
@@ -115,6 +167,8 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     """The workload's fields as used, presets applied."""
     preset: dict[str, object]
     """What the preset set, and nothing else."""
+    data: DataSummary | None = None
+    """What the data set says; None where none was named."""
     gpu: GpuSummary | None
     peak: Peak
     phases: tuple[PhasePeak, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,10 @@ from vramcast.answer import Estimate, answer
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.collecting import not_collecting
 from vramcast.confidence import among_measured
+from vramcast.data import DataSet, read_data
+from vramcast.data.worst_batch import with_data
 from vramcast.environment import cublas_workspace_bytes
+from vramcast.errors import WorkloadError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.context import context_bytes
 from vramcast.gpu.spec import GpuSpec
@@ -35,12 +39,13 @@ Progress = Callable[[str], None]
 
 
 def estimate(
-    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec | None = None, *, progress: Progress | None = None
-) -> Estimate:
+    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec | None = None, *,
+    data: DataSet | str | os.PathLike[str] | None = None, progress: Progress | None = None,
+) -> Estimate:  # fmt: skip
     """Forecast what a model needs under a workload, and whether a card has it.
 
     `model` is a name (`torchvision:resnet50`, `model.py:build`), a number of parameters (`params:100M`), a module, which is left as it is,
-    or a callable that returns one.
+    or a callable that returns one. `data` is a data set, or the path of one: the forecast is then for its worst batch (`vramcast.read_data`).
 
     Raises:
         UsageError: an unknown or ambiguous name, a missing extra, an unreadable file.
@@ -49,11 +54,17 @@ def estimate(
     """
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
+    report = progress or (lambda _: None)
     if isinstance(model, str) and is_count(model):
+        if data is not None:
+            raise WorkloadError(f"{model} is a number of parameters, which no data set makes larger. Name a model, or leave the data set out.")
         return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
     with not_collecting():  # while packages are imported
         found = registry.find(model) if isinstance(model, str) else model_of(model)
-    return _traced_and_forecast(found, workload, card, progress or (lambda _: None))
+    if data is None:
+        return _traced_and_forecast(found, workload, card, report)
+    worst, summary = with_data(data if isinstance(data, DataSet) else read_data(data, progress=report), workload, found)
+    return msgspec.structs.replace(_traced_and_forecast(found, worst, card, report), data=summary)
 
 
 def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None, progress: Progress) -> Estimate:

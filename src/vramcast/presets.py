@@ -29,6 +29,8 @@ class Preset:
     """Where the habits were read."""
     left_out: tuple[str, ...]
     """Habits that are not modelled, each a sentence."""
+    mosaic: float = 0.0
+    """Chance that a detector's training image is a mosaic of four."""
 
 
 def preset_fields(name: str, given: Given) -> Fields:
@@ -206,6 +208,7 @@ PRESETS: dict[str, Preset] = {
             "Oriented boxes validate the training batch, not twice as much: say so with validation.",
             "Classification stages float images: say so with prefetch_dtype.",
         ),
+        mosaic=1.0,  # cfg/default.yaml; off in the last ten epochs
     ),
     "timm": Preset(
         training=_timm,

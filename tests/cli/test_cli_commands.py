@@ -34,7 +34,7 @@ class Pipeline:
     failure: BaseException | None = None
     asked: tuple[Any, ...] | None = None
 
-    def estimate(self, model: str, workload: Workload, gpu: Any = None, *, progress: Any = None) -> SimpleNamespace:
+    def estimate(self, model: str, workload: Workload, gpu: Any = None, *, data: Any = None, progress: Any = None) -> SimpleNamespace:
         self.asked = (model, workload, gpu)
         if self.failure:
             raise self.failure

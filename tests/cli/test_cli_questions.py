@@ -110,3 +110,12 @@ def test_compare_names_what_makes_the_difference(capsys: pytest.CaptureFixture[s
     assert [side["asked"] for side in found["sides"]] == arguments[1:3]
     assert main(["compare", "torchvision:resnet18"]) == 2
     assert "two or more are compared" in capsys.readouterr().err
+
+
+def test_timeline_is_drawn_and_the_answer_told(model: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    assert main(["timeline", *model, "--gpu", "64MiB", "-o", str(tmp_path / "t.svg")]) == 1
+    assert capsys.readouterr().out.startswith("does not fit: needs ")
+    assert (tmp_path / "t.svg").read_bytes().startswith(b"<?xml")
+    assert main(["timeline", *model, "-o", str(tmp_path / "t.gif")]) == 2
+    assert ".png, .svg, .pdf" in capsys.readouterr().err

@@ -8,7 +8,21 @@ from typing import Any
 
 import msgspec
 
-from vramcast.footprint import Calibration, CaveatNote, Estimate, GpuSummary, ModelSummary, ModuleShare, OperatorShare, Peak, PhasePeak, Rung
+from vramcast.footprint import (
+    Calibration,
+    CaveatNote,
+    DataSummary,
+    Estimate,
+    GpuSummary,
+    ModelSummary,
+    ModuleShare,
+    NamedSample,
+    OperatorShare,
+    Peak,
+    PhasePeak,
+    Rung,
+    Spread,
+)
 from vramcast.reports.glyphs import ASCII, UNICODE
 from vramcast.reports.json import encode
 from vramcast.reports.terminal import render_plain
@@ -115,6 +129,13 @@ def not_fitting() -> Estimate:
             freeze=("model.22.dfl*",), validation=Validation(batch=64, precision="fp16", uses_ema=True), habits=Habits(checkpoint_save="copies"),
         ).as_dict() | {"preset": "ultralytics"},
         preset={"ema": "gpu", "accumulate": 2, "habits": {"checkpoint_save": "copies"}},
+        data=DataSummary(
+            source="street/data.yaml", kind="yolo", samples=5000, objects=Spread(median=7, percentile_99=61, largest=240),
+            heights=Spread(median=480, percentile_99=640, largest=1080), widths=Spread(median=640, percentile_99=640, largest=1920),
+            lengths=None, mosaic=1.0, mixup=0.0, sets={"targets": 264}, chance_per_epoch=0.0104, objects_per_batch=48.2, objects_per_epoch=221.4,
+            objects_at_most=960, largest=(NamedSample(name="images/train/0042.jpg", size=240), NamedSample(name="images/train/1311.jpg", size=180)),
+            malformed=3, malformed_examples=("labels/train/0007.txt, line 2: class -1",), notes=(),
+        ),
         peak=peak,
         components=components,
         ladder=ladder(device),
@@ -134,7 +155,6 @@ def not_fitting() -> Estimate:
         calibration=Calibration(residuals="48 measured cases: YOLO networks, AMP training", cases=48, comparable=True, coverage=0.95),
         out_of_memory="128.00 MiB for convolution in model.2.cv1 (1st step, forward) cannot be had: 23.40 GiB of 23.52 GiB are in use",
         caveats=(
-            CaveatNote(message="targets: 10 objects per image were assumed; the worst batch of the data may have more", bound_bytes=None),
             CaveatNote(message="my_ops::fused_nms has no workspace rule", bound_bytes=134_217_728),
         ),
     )  # fmt: skip

@@ -183,10 +183,11 @@ def test_drawings_are_made(image: tuple[int, ...], ending: str, tmp_path: Path) 
 
 def test_more_axes_than_a_drawing_has_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
-    from vramcast.solvers.sweep.plots import check_plot, draw
+    from vramcast.reports.drawing import check_drawing
+    from vramcast.solvers.sweep.plots import draw
 
     records = [Record(axes={"batch": batch, "image": 64 * batch, "optimizer": name}) for batch in (1, 2) for name in ("sgd", "adam")]
     with pytest.raises(UsageError, match="varies batch, image, optimizer"):
         draw(records, tmp_path / "plot.png", [])
     with pytest.raises(UsageError, match=r"Let it end in \.png"):
-        check_plot(tmp_path / "plot.gif")
+        check_drawing(tmp_path / "plot.gif", "Drawing a sweep")

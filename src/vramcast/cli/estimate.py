@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
+from vramcast.cli.data_options import data_from, data_options
 from vramcast.cli.heap import give_back_large_blocks
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import reader_may_leave
@@ -26,6 +27,7 @@ Examples:
   vramcast estimate torchvision:resnet50 --train --batch 64 --gpu "rtx 4090"
   vramcast estimate timm:vit_base_patch16_224 --train --precision amp-bf16 --batch 128 --gpu a100-80gb
   vramcast estimate yolov8n --train --preset ultralytics --batch 16 --image 640 --gpu 16GiB
+  vramcast estimate yolo11n --train --preset ultralytics --data coco128/data.yaml --gpu "rtx 4090"
   vramcast estimate transformers:./my-model --infer --seq 512 --new-tokens 256 --batch 4 --precision bf16 --gpu l4
   vramcast estimate model.py:build --input x=8x3x512x512 --format json -o estimate.json
   vramcast estimate torchvision:resnet50 --train --workload run.toml --format snapshot -o memory.pickle
@@ -44,6 +46,7 @@ Exit codes:
               help="terminal (the default), json, or snapshot for pytorch.org/memory_viz.")  # fmt: skip
 @click.option("-o", "--output", cls=SectionedOption, section="Card and answer", type=click.Path(path_type=Path), metavar="PATH",
               help="Write to a file, whole or not at all; its ending chooses the format where --format does not.")  # fmt: skip
+@data_options
 @workload_options
 def estimate(model: str, gpu: str | None, report_name: str | None, output: Path | None, **options: Any) -> bool | None:
     """Forecast the GPU memory that MODEL needs, without a GPU.
@@ -57,7 +60,7 @@ def estimate(model: str, gpu: str | None, report_name: str | None, output: Path 
 
     give_back_large_blocks()
     with stages() as progress:
-        forecast = forecast_memory(model, workload, card, progress=progress)
+        forecast = forecast_memory(model, workload, card, data=data_from(options, progress), progress=progress)
     _deliver(forecast, report, path)
     return forecast.estimate.fits
 

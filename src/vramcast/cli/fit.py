@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
+from vramcast.cli.data_options import data_from, data_options
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.cli.sections import SectionedCommand, SectionedOption
+from vramcast.reports import wording
 from vramcast.units import format_gib
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ Examples:
   vramcast fit yolo11m --train --preset ultralytics --image 640 --gpu 16GiB --at-most 4000
   vramcast fit yolo11m --train --preset ultralytics --batch 16 --gpu "rtx 4090" --vary image
   vramcast fit transformers:./my-model --train --batch 4 --gpu a100-80gb --vary seq
+  vramcast fit yolo11m --train --preset ultralytics --image 640 --data coco128/data.yaml --gpu "rtx 4090"
   vramcast fit torchvision:resnet50 --train --gpu t4 --format json
 
 \b
@@ -43,6 +46,7 @@ _HEADER = ("", "allocated", "reserved", "process", "range", "headroom")
               help="The largest value to try, such as the number of samples in the data set.")  # fmt: skip
 @click.option("--format", "form", cls=SectionedOption, section="Card and answer", type=click.Choice(["terminal", "json"]), default="terminal",
               help="terminal (the default) or json.")  # fmt: skip
+@data_options
 @workload_options
 def fit(model: str, gpu: str, vary: Any, step: int | None, at_most: int | None, form: str, **options: Any) -> bool:
     """Find the largest batch of MODEL that fits on a card; or the largest image, or the longest sequence.
@@ -55,7 +59,8 @@ def fit(model: str, gpu: str, vary: Any, step: int | None, at_most: int | None, 
 
     assert card is not None
     with stages() as progress:
-        found = find_limits(model, workload, card, vary=vary, step=step, at_most=at_most, progress=progress)
+        data = data_from(options, progress)
+        found = find_limits(model, workload, card, vary=vary, step=step, at_most=at_most, data=data, progress=progress)
     if form == "json":
         print_json(found)
     else:
@@ -77,6 +82,8 @@ def _show(found: Fit) -> None:
     rows = [row for row in rows if row[1] is not None] or [("needs", found.smallest)]
     click.echo()
     print_table(("", found.vary, *_HEADER[1:]), (_row(name, shown) for name, shown in rows if shown), numbers=(found.vary, *_HEADER[1:]))
+    for line in wording.data(found.data) if found.data else ():
+        click.echo(f"= {line}")
     for note in found.notes:
         click.echo(f"+ {note}")
     for caveat in found.caveats:

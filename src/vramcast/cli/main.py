@@ -24,6 +24,7 @@ from vramcast.cli.output import reader_may_leave
 from vramcast.cli.rules import rules
 from vramcast.cli.sensitivity import sensitivity
 from vramcast.cli.sweep import sweep
+from vramcast.cli.timeline import timeline
 from vramcast.cli.validate import validate
 from vramcast.errors import EXIT_DOES_NOT_FIT, EXIT_FITS, EXIT_INTERRUPTED, EXIT_NO_FORECAST, EXIT_USAGE, VramcastError, closest_names
 from vramcast.version import __version__
@@ -51,7 +52,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, fit, advise, sensitivity, compare, sweep, models, gpus, rules, measure, diff, validate, completion):
+for command in (estimate, fit, advise, sensitivity, compare, sweep, timeline, models, gpus, rules, measure, diff, validate, completion):
     commands.add_command(command)
 
 

@@ -17,6 +17,7 @@ from vramcast.cli.progress import counted
 from vramcast.cli.sections import SectionedCommand, SectionedOption
 from vramcast.cli.swept_options import split, swept_options
 from vramcast.errors import UsageError
+from vramcast.reports.drawing import check_drawing
 from vramcast.reports.files import check_writable
 from vramcast.units import format_gib
 
@@ -93,9 +94,9 @@ def _checked_form(form: str | None, output: Path | None, plot: Path | None) -> s
     for path in filter(None, (output, plot)):
         check_writable(path)
     if plot is not None:
-        from vramcast.solvers.sweep.plots import check_plot
+        from vramcast.solvers.sweep.plots import PURPOSE
 
-        check_plot(plot)
+        check_drawing(plot, PURPOSE)
     if form is None:
         return "table" if output is None else format_for(output)
     if form == "table" and output is not None:

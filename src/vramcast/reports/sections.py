@@ -95,12 +95,14 @@ def modules(estimate: Estimate, width: int, glyphs: Glyphs) -> RenderableType | 
 
 
 def notes(estimate: Estimate) -> RenderableType | None:
-    """What a target costs, what the preset set, and what was not modelled; None where there is nothing to say."""
+    """What a target costs, what the preset set, what the data set says, and what was not modelled; None where there is nothing to say."""
     said: list[tuple[str, str, str]] = []
     if estimate.bytes_per_target is not None:
         said.append(("+", f"each further target per image costs {format_bytes(estimate.bytes_per_target)} at the peak", ""))
     if estimate.preset:
         said.append(("=", f"preset {estimate.workload.get('preset')} set {', '.join(wording.settings(estimate.preset))}", ""))
+    if estimate.data:
+        said += [("=", sentence, "") for sentence in wording.data(estimate.data)]
     said += [("!", f"{caveat.message}{wording.bound(caveat.bound_bytes)}", "yellow") for caveat in estimate.caveats]
     if not said:
         return None

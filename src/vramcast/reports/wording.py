@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 
 import msgspec
 
-from vramcast.footprint import Calibration, Estimate, Peak
+from vramcast.footprint import Calibration, DataSummary, Estimate, Peak
 from vramcast.reports.glyphs import Glyphs
 from vramcast.units import format_bytes, format_count, format_gib
 from vramcast.workload import Workload
@@ -16,6 +16,8 @@ _SHOWN_FIRST = ("mode", "batch", "image", "seq", "new_tokens", "inputs", "precis
 _CALLED_FROM, _CERTAIN_FROM = 0.8, 0.995
 """Confidence from which a verdict is given at all, and from which it is given without reserve."""
 _ROUNDING = 1e-6
+_NAMED = 3
+"""Samples named on a screen."""
 _ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 
 
@@ -141,6 +143,49 @@ def percent(part: int, whole: int) -> str:
         return "-"
     share = 100 * part / whole
     return "<1 %" if 0 < share < 0.5 else f"{share:.0f} %"
+
+
+def data(summary: DataSummary) -> tuple[str, ...]:
+    """Return what a data set says, in a sentence each: what is in it and what could not be read, the worst batch and how likely it is, notes."""
+    return tuple(sentence for sentence in (_data_set(summary), _worst_batch(summary), *summary.notes) if sentence)
+
+
+def _data_set(summary: DataSummary) -> str:
+    what = "sequences" if summary.kind == "lengths" else "images"
+    named = {"objects per image": summary.objects, "tokens": summary.lengths}
+    if summary.objects is None:
+        named |= {"height": summary.heights, "width": summary.widths}
+    sizes = [f"{name} {spread.median:,} / {spread.percentile_99:,} / {spread.largest:,}" for name, spread in named.items() if spread is not None]
+    told = f", {', '.join(sizes)} (median / 99 % / most)" if sizes else ""
+    broken = f", {summary.malformed:,} malformed ({summary.malformed_examples[0]})" if summary.malformed and summary.malformed_examples else ""
+    return f"data {summary.source} ({summary.kind}): {summary.samples:,} {what}{told}{broken}"
+
+
+def _worst_batch(summary: DataSummary) -> str:
+    if not summary.sets:
+        return ""
+    chance = 1.0 if summary.chance_per_epoch is None else summary.chance_per_epoch
+    often = "met in every epoch" if chance > 0.9995 else f"met in {100 * chance:.3g} % of epochs"
+    mixes = [name if value == 1 else f"{name} {value:g}" for name, value in (("mosaic", summary.mosaic), ("mixup", summary.mixup)) if value]
+    mixed = f" after {' and '.join(mixes)}" if mixes and "targets" in summary.sets else ""
+    named = ", ".join(f"{sample.name} ({sample.size:,})" for sample in summary.largest[:_NAMED])
+    return f"worst batch: {', '.join(_set_by_data(name, value) for name, value in summary.sets.items())}{mixed}, {often}; most: {named}"
+
+
+def _set_by_data(name: str, value: object) -> str:
+    """Return a field that a data set sets in words: `300 objects per image`, `image 360x640`."""
+    if name == "targets":
+        return f"{value:,} objects per image"
+    if isinstance(value, (list, tuple)):
+        return f"{name} {'x'.join(map(str, value))}"
+    return f"{name} {value}"
+
+
+def _unreadable(summary: DataSummary) -> str:
+    if not summary.malformed:
+        return ""
+    verb = "label, image or line" if summary.malformed == 1 else "labels, images or lines"
+    return f"{summary.malformed:,} malformed {verb} left out, such as {'; '.join(summary.malformed_examples)}"
 
 
 def bound(size: int | None) -> str:

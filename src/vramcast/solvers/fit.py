@@ -8,11 +8,16 @@ replayed as it is: nothing is interpolated.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from vramcast.data import DataSet, read_data
+from vramcast.data.worst_batch import with_data
 from vramcast.errors import WorkloadError
 from vramcast.family import TraceFamily, build
 from vramcast.gpu.catalogue import resolve
@@ -44,12 +49,13 @@ _PROBES = (4, 64, 1024, 2**14, LARGEST_BATCH)
 
 def fit(
     model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec, *, vary: Varied = "batch",
-    step: int | None = None, at_most: int | None = None, progress: Progress | None = None,
+    step: int | None = None, at_most: int | None = None, data: DataSet | str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
 ) -> Fit:  # fmt: skip
     """Find the largest batch (or image side, or sequence) with which a workload fits on a card.
 
     `step` is what sides of images are multiples of (None: the model's stride), or lengths of sequences (None: 1); `at_most` is the
-    largest value tried, such as the size of the data set.
+    largest value tried, such as the size of the data set. With `data`, as for `estimate`, every batch is taken to be the worst one.
 
     Raises:
         UsageError: an unknown name, a value that cannot be varied with this model or workload.
@@ -57,9 +63,12 @@ def fit(
     """
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     found = find_model(model)
+    report, summary = progress or (lambda _: None), None
+    if data is not None:
+        workload, summary = with_data(data if isinstance(data, DataSet) else read_data(data, progress=report), workload, found, leaving=(vary,))
     _check(found, workload, vary, step, at_most)
-    ladder = _LADDERS[vary](Points(found, workload, card, _AXES[vary], progress or (lambda _: None)), step, at_most)
-    return _answer(ladder, vary)
+    ladder = _LADDERS[vary](Points(found, workload, card, _AXES[vary], report), step, at_most)
+    return msgspec.structs.replace(_answer(ladder, vary), data=summary)
 
 
 _AXES = {"batch": BATCH, "image": IMAGE, "seq": SEQUENCE}

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from vramcast.answer import Estimate
-from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary
+from vramcast.footprint import CaveatNote, DataSummary, GpuSummary, ModelSummary
 
 Varied = Literal["batch", "image", "seq"]
 
@@ -59,6 +59,8 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
     told_by: str
     """Where the forecasts come from: `family` (a few traces, verified at a further one) or `traces`."""
     notes: tuple[str, ...]
+    data: DataSummary | None = None
+    """What the data set says; None where none was named."""
     caveats: tuple[CaveatNote, ...]
 
 

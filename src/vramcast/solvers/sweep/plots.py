@@ -6,16 +6,15 @@ vision deficiency (Nunez, Anderton and Renslow, PLOS ONE 13(7), 2018).
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vramcast.atomic_file import write_atomically
-from vramcast.errors import MissingExtraError, UsageError
+from vramcast.errors import UsageError
 from vramcast.gpu.spec import GpuSpec
+from vramcast.reports.drawing import save_figure
 from vramcast.reports.palette import SWATCHES
 from vramcast.solvers.sweep.record import Record
 from vramcast.units import GIB
@@ -23,26 +22,11 @@ from vramcast.units import GIB
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ENDINGS = ("png", "svg", "pdf")
+PURPOSE = "Drawing a sweep"
 _BORDERS = (("#D55E00", "-"), ("#FFFFFF", "--"), ("#E69F00", ":"), ("#56B4E9", "-."))
 """Of the cards: colours of the Okabe-Ito palette, told apart by their dashes too."""
 _LABELS = {"batch": "batch", "image": "image side (pixels)", "seq": "sequence (tokens)"}
 _SIZES = ("image", "seq")
-
-
-def check_plot(path: Path) -> None:
-    """Refuse a drawing that cannot be made, before anything is forecast.
-
-    Raises:
-        UsageError: the file's ending is none of those that can be drawn.
-        MissingExtraError: matplotlib is not installed.
-    """
-    if path.suffix.lower().removeprefix(".") not in ENDINGS:
-        raise UsageError(f"'{path}' cannot be drawn. Let it end in {', '.join(f'.{ending}' for ending in ENDINGS)}.")
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("matplotlib", "plots", "Drawing a sweep") from error
 
 
 def draw(records: Sequence[Record], path: Path, cards: Sequence[GpuSpec]) -> None:
@@ -56,9 +40,7 @@ def draw(records: Sequence[Record], path: Path, cards: Sequence[GpuSpec]) -> Non
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     _painter(records)(figure.add_subplot(), records, cards)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=path.suffix.lower().removeprefix("."), dpi=150)
-    write_atomically(path, lambda file: file.write(buffer.getvalue()))
+    save_figure(figure, path)
 
 
 def _painter(records: Sequence[Record]) -> Callable[[Axes, Sequence[Record], Sequence[GpuSpec]], None]:
