@@ -30,6 +30,7 @@ class _SeveralOf(click.ParamType):  # type: ignore[type-arg,unused-ignore]  # ge
         self._callback = callback
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return every value that a range or list names; click reports what it refuses."""
         if isinstance(value, Several):
             return value
 
