@@ -30,6 +30,7 @@ class CardProbe:
         self._number = 0
         self._phase = Phase("load", -1)
         self._names: dict[int, str] = {}
+        self._places: dict[tuple[int, str], str] = {}
         self._running: list[str] = [""]
 
     def phase(self, name: str, step: int) -> None:
@@ -41,8 +42,9 @@ class CardProbe:
 
     def adopt(self, module: nn.Module, weights: Component, buffers: Component) -> None:
         """Move a module to the device, tensor by tensor as `Module.to` does: what a forecast says of its load is what happens here."""
-        for name, child in module.named_modules():
-            self._names.setdefault(id(child), name)
+        for name, child in module.named_modules(remove_duplicate=False):
+            if self._names.setdefault(id(child), name) != name:  # one activation for all layers: named by the layer that calls it
+                self._places[id(child), name.rpartition(".")[0]] = name
         self._mark()
         module.to(self._meters.device)
 
@@ -67,7 +69,8 @@ class CardProbe:
         """Within, every module call is marked. Hooks that return nothing change nothing."""
 
         def enter(module: nn.Module, _args: Any) -> None:
-            self._running.append(self._names.get(id(module), self._running[-1]))
+            around = self._running[-1]
+            self._running.append(self._places.get((id(module), around), self._names.get(id(module), around)))
             self._mark()
 
         def leave(_module: nn.Module, _args: Any, _outputs: Any) -> None:

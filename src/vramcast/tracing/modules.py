@@ -40,6 +40,8 @@ class ModuleStack:
     recorder: Recorder
     failure: Failure | None = None
     _index_of: dict[int, int] = field(default_factory=dict)
+    _places: dict[int, dict[int, int]] = field(default_factory=dict)
+    """Of a module that stands in several places (one activation for all layers): its name's index by that of the module around it."""
     _name_of: dict[int, str] = field(default_factory=dict)
     _type_of: dict[int, str] = field(default_factory=dict)
     _stack: list[int] = field(default_factory=lambda: [0])
@@ -48,12 +50,12 @@ class ModuleStack:
 
     def know(self, module: nn.Module, prefix: str = "") -> None:
         """Learn the names of a module and all beneath it."""
-        for name, child in module.named_modules(prefix=prefix):
-            if id(child) not in self._index_of:
-                index = self.recorder.module(name)
-                self._index_of[id(child)] = index
-                self._name_of[index] = name
-                self._type_of[index] = type(child).__name__
+        for name, child in module.named_modules(prefix=prefix, remove_duplicate=False):
+            index = self.recorder.module(name)
+            self._name_of[index] = name
+            self._type_of[index] = type(child).__name__
+            if self._index_of.setdefault(id(child), index) != index:
+                self._places.setdefault(id(child), {})[self.recorder.module(name.rpartition(".")[0])] = index
 
     def running(self) -> int:
         """Return the index of the innermost running module."""
@@ -85,10 +87,12 @@ class ModuleStack:
     def follow(self) -> Iterator[None]:
         """Follow every module call while the context is open."""
         original = nn.Module.__call__
-        stack, index_of = self._stack, self._index_of
+        stack, index_of, places = self._stack, self._index_of, self._places
 
         def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            stack.append(index_of.get(id(module), stack[-1]))
+            around = stack[-1]
+            index = index_of.get(id(module), around)
+            stack.append(places[id(module)].get(around, index) if id(module) in places else index)
             try:
                 return original(module, *args, **kwargs)
             except (Exception, SystemExit) as error:
