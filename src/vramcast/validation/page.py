@@ -8,6 +8,7 @@ from pathlib import Path
 from vramcast.atomic_file import write_atomically
 from vramcast.calibration.groups import LEAST_CASES
 from vramcast.validation import plots, ranges, ranges_section
+from vramcast.validation.choices import chosen_on
 from vramcast.validation.estimators import PUBLISHED, Rival, rivals
 from vramcast.validation.markdown import table as _table
 from vramcast.validation.residuals import residuals
@@ -26,7 +27,7 @@ vramcast {version} with {packages}.
   low, *signed p5* and *signed p95* are their percentiles.
 - *allocated* is `max_memory_allocated`, *reserved* `max_memory_reserved`, *device* what the driver shows for the process.
 - Where a set's environment is not stated, one constant is fitted on half of its models (by the hash of their names), and the errors are those
-  of the other half; elsewhere nothing is fitted.
+  of the other half; elsewhere no constant is fitted. Where a rule of vramcast was chosen with the eye on a set, the set says so.
 - No row is left out for its error. Rows that a workload cannot express are listed with the reason.
 """
 _PARTIAL = "**A sample:** of sets with more than {most} cases an even spread of {most} is forecast; without `--sample` all are."
@@ -143,6 +144,8 @@ def _section(summary: SetSummary, folder: str) -> str:
     lines = [f"## {summary.name}", "", f"Source: {summary.citation}.", "", f"{_opening(extent(summary))}.", ""]
     if summary.constant_bytes is not None:
         lines += [fitted(summary), ""]
+    if choice := chosen_on(summary.name):
+        lines += [choice, ""]
     lines += [line for law in summary.laws for line in (f"{_opening(held(law))}.", "")]
     if summary.metrics:
         lines.append(_table(COLUMNS, [cells(share) for share in (*summary.metrics, *summary.families)]))

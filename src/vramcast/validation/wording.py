@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from vramcast.units import format_gib
 from vramcast.validation.case import Law
+from vramcast.validation.choices import chosen_on
 from vramcast.validation.summary import Miss, Missing, SetSummary, Share, Validation
 from vramcast.validation.targets import TargetResult
 
@@ -81,6 +82,8 @@ def _block(summary: SetSummary) -> str:
     lines = [f"{summary.name}: {extent(summary)}"]
     if summary.constant_bytes is not None:
         lines.append("  " + fitted(summary))
+    if choice := chosen_on(summary.name):
+        lines.append("  " + choice)
     if summary.metrics:
         lines += _table([COLUMNS, *map(cells, (*summary.metrics, *summary.families))])
     lines += [f"  {held(law)}" for law in summary.laws]

@@ -1,0 +1,26 @@
+"""What of vramcast was chosen with the eye on a set's own cases, so that its errors there are no test of that choice.
+
+Written by hand; a rule that is changed after looking at a set belongs here.
+"""
+
+from __future__ import annotations
+
+_CHOICES = {
+    "timm-a100": (
+        "the shares of the convolution rule (scanned on 24 of the models) and the width of groups that need no copies (chosen on all RegNet, "
+        "NF-RegNet and EfficientNet runs), on both sides of the halves"
+    ),
+    "real-models-a100": "the copies that TF32 holds for the gradient of a weight (the slope of VGG-16 over its batches)",
+    "ultralytics-logs": (
+        "the copies that half types hold for the gradient of a weight (1.5 of five values tried is the best in either half of the models, so the one "
+        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), and twice the mean objects in the fullest image"
+    ),
+    "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
+}
+"""Set -> what was chosen on it."""
+
+
+def chosen_on(case_set: str) -> str:
+    """Say what was chosen on a set; nothing where nothing was."""
+    choice = _CHOICES.get(case_set.removesuffix("-device"))
+    return f"Chosen with these cases in view, so not tested by them: {choice}." if choice else ""
