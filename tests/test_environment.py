@@ -9,10 +9,9 @@ from vramcast.environment import Environment, cublas_workspace_bytes
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.context import context_bytes
-from vramcast.pipeline import stack_of
 from vramcast.units import GIB
 from vramcast.workspace.cublas import workspace_bytes
-from vramcast.workspace.stack import Stack
+from vramcast.workspace.stack import Stack, stack_of
 
 
 @pytest.mark.parametrize(("text", "version"), [("2.1", (2, 1)), ("2.1.0+cu121", (2, 1)), ("1.12.1", (1, 12)), ("2.10.0a0", (2, 10))])

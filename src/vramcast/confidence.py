@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from vramcast.allocator.config import AllocatorConfig
-from vramcast.allocator.replay import replay
+from vramcast.allocator.room import Room
 from vramcast.calibration.distribution import Distribution
 from vramcast.calibration.groups import cell_of
 from vramcast.calibration.kinds import kind_of
@@ -34,31 +34,32 @@ class Standing:
 
 
 def among_measured(
-    trace: Trace, wanted: Timeline, workload: Workload, card: GpuSpec | None, config: AllocatorConfig, context: ContextRange
+    trace: Trace, wanted: Timeline, workload: Workload, card: GpuSpec | None, replayed: Callable[[Room], Timeline], context: ContextRange
 ) -> Standing:
     """Find the measured cases that come closest to what was traced, and how many of them would fit.
 
-    `wanted`: what the allocator takes where there is no limit. The context is taken as is typical of the card.
+    `wanted`: what the allocator takes where there is no limit; `replayed`: what it takes of the room it has. The context is taken as is
+    typical of the card.
     """
     kind = kind_of(f"{trace.subject.source}:{trace.subject.name}", trace.operators)
     near = comparable(cell_of(kind, workload.mode, workload.precision))
-    return Standing(near, None if card is None else _confidence(card, trace, wanted, config, context.typical, near.distribution))
+    return Standing(near, None if card is None else _confidence(card, trace, wanted, replayed, context.typical, near.distribution))
 
 
-def _confidence(card: GpuSpec, trace: Trace, wanted: Timeline, config: AllocatorConfig, context: int, ratios: Distribution) -> float:
+def _confidence(card: GpuSpec, trace: Trace, wanted: Timeline, replayed: Callable[[Room], Timeline], context: int, ratios: Distribution) -> float:
     """Return the share of cases whose ratio of measured to forecast memory the card has the margin for, to four decimals.
 
     A run that takes m times the forecast is taken to end as the forecast one does on a card m times as small. The largest m that is served
     lies between what leaves room for all that is reserved, and what leaves room for the tensors alone: short of memory, the allocator gives
     back its cache, and convolutions go without workspace. It is bisected by replays, where it makes a difference; mostly it makes none.
     """
-    room, usable = max(card.usable_bytes - context, 0), card.usable_bytes
-    served, beyond = _times(room, wanted.peak_reserved), _times(room, _least_bytes(trace, wanted))
+    room = Room(limit := max(card.usable_bytes - context, 0), card.usable_bytes, card.usable_bytes // 2)
+    served, beyond = _times(limit, wanted.peak_reserved), _times(limit, _least_bytes(trace, wanted))
     for _ in range(_STEPS):
         if ratios.share_within(beyond) - ratios.share_within(served) < _CLOSE_ENOUGH:
             break
         middle = math.sqrt(served * beyond)
-        limited = replay(trace, config, int(room / middle), int(usable / middle), int(usable / 2 / middle))
+        limited = replayed(room.divided_by(middle))
         served, beyond = (middle, beyond) if limited.out_of_memory is None else (served, middle)
     return round(ratios.share_within(served), 4)
 

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from vramcast.allocator.config import AllocatorConfig
-from vramcast.allocator.replay import replay
+from vramcast.allocator.room import Room
 from vramcast.answer import Estimate, answer
+from vramcast.backends.registry import backend_of
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.collecting import not_collecting
 from vramcast.confidence import among_measured
 from vramcast.data import DataSet, read_data
 from vramcast.data.worst_batch import with_data
-from vramcast.environment import cublas_workspace_bytes
 from vramcast.errors import WorkloadError
 from vramcast.gpu.catalogue import resolve
-from vramcast.gpu.context import context_bytes
 from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import bytes_per_target, has_targets, with_more_targets
 from vramcast.sources import registry
 from vramcast.sources.python_object import model_of
-from vramcast.trace import Caveat, Component, Trace
+from vramcast.trace import Caveat, Trace
 from vramcast.workload import Mode, Workload
-from vramcast.workspace.insert import insert_scratch
-from vramcast.workspace.stack import Stack
 
 if TYPE_CHECKING:
     from torch import nn
@@ -70,12 +67,12 @@ def estimate(
 def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None, progress: Progress) -> Estimate:
     """Forecast from a trace of the model; from what is certain where it is too large to be traced."""
     with not_collecting():  # torch, which a name that nothing answers to need not wait for
-        from vramcast.backends.batching import trace_workload
-        from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
+        from vramcast.backends.eager.lower_bound import TooLargeError, trace_lower_bound
 
+    backend = backend_of(workload)
     capability = card.compute_capability if card else None
     try:
-        found = forecast(trace_workload(model, workload, capability, progress), card, workload)
+        found = forecast(backend.trace(model, workload, capability, progress), card, workload)
     except TooLargeError as reason:
         least = _lower_bound(forecast(trace_lower_bound(model, workload, reason), card, workload))
         if least.fits:  # which a lower bound cannot say
@@ -85,7 +82,7 @@ def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None,
         return found
     more = with_more_targets(found, workload)
     try:
-        trace = trace_workload(model, more, capability, progress)
+        trace = backend.trace(model, more, capability, progress)
     except TooLargeError:  # more objects than can be drawn
         return found
     return msgspec.structs.replace(found, bytes_per_target=bytes_per_target(found, forecast(trace, card, more)))
@@ -108,15 +105,14 @@ def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload 
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     if workload is None:
         workload, trace = _shown_by(trace), trace.with_caveats(_UNKNOWN_WORKLOAD)
-    if not (trace.components == Component.WORKSPACE).any():
-        trace = insert_scratch(trace, stack_of(card, workload))
-    config = AllocatorConfig.parse(workload.allocator)
-    context = context_bytes(card, loads_eagerly=workload.environment.loads_eagerly)
+    backend = backend_of(workload)
+    trace = backend.on_card(trace, workload, card)
+    context, replayed = backend.context(workload, card), partial(backend.replay, trace, workload)
     crowded = card.usable_bytes // 2 if card else None
-    timeline = replay(trace, config, crowded=crowded)
-    standing = among_measured(trace, timeline, workload, card, config, context)
+    timeline = replayed(Room(crowded=crowded))
+    standing = among_measured(trace, timeline, workload, card, replayed, context)
     if card is not None and timeline.peak_reserved + context.typical > card.usable_bytes:
-        limited = replay(trace, config, max(card.usable_bytes - context.typical, 0), card.usable_bytes, crowded)
+        limited = replayed(Room(max(card.usable_bytes - context.typical, 0), card.usable_bytes, crowded))
         if limited.out_of_memory is not None:
             return answer(trace, timeline, workload, card, context, standing, limited.out_of_memory)
         timeline = limited
@@ -131,18 +127,3 @@ _UNKNOWN_WORKLOAD = Caveat(
 def _shown_by(trace: Trace) -> Workload:
     mode: Mode = "train" if any(phase.name == "backward" for phase in trace.phases) else "infer"
     return Workload(mode=mode, steps=max(1, 1 + max(phase.step for phase in trace.phases)))
-
-
-def stack_of(card: GpuSpec | None, workload: Workload) -> Stack:
-    """Return the card's architecture and the library settings that decide what scratch kernels take."""
-    environment = workload.environment
-    stack = Stack(
-        torch_version=environment.torch_version,
-        cudnn_benchmark=workload.cudnn_benchmark,
-        allow_tf32=environment.cudnn_tf32,
-        cublas_workspace=None if environment.cublas_workspace is None else cublas_workspace_bytes(environment.cublas_workspace),
-    )
-    if card is None:
-        return stack
-    capability, sm_count = card.compute_capability or stack.compute_capability, card.sm_count or stack.sm_count
-    return replace(stack, compute_capability=capability, sm_count=sm_count, device_memory=card.usable_bytes)

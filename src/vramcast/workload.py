@@ -15,6 +15,8 @@ from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
 
 Mode = Literal["train", "infer"]
+Backend = Literal["eager"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "amp-fp16", "amp-bf16"]
 Optimizer = Literal[
     "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "radam", "asgd", "rprop",
@@ -86,6 +88,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What is run: one training step's or inference call's worth, or a whole run with its phases."""
 
     mode: Mode = "infer"
+    backend: Backend = "eager"
+    """What runs the model: eager PyTorch."""
     batch: int = 1
     """Samples per forward pass on one GPU (the micro batch when gradients are accumulated)."""
     image: tuple[int, int] | None = None
@@ -222,7 +226,7 @@ def make(fields: dict[str, Any]) -> Workload:
     if isinstance(plain.get("inputs"), (list, tuple)):
         plain["inputs"] = [InputSpec.parse(item) if isinstance(item, str) else item for item in plain["inputs"]]
     plain |= _defaults_of(plain)
-    for name, legal in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
+    for name, legal in (("backend", BACKENDS), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
         if name in plain and plain[name] not in legal:
             raise UnknownNameError(name, str(plain[name]), legal, hint=f"Legal: {', '.join(legal)}.")
     try:

@@ -18,7 +18,7 @@ from vramcast.advice.lever import Change, Lever, Situation
 from vramcast.advice.levers import LEVERS
 from vramcast.advice.levers.activations import modules_that_hold_most
 from vramcast.advice.levers.frozen import backbone_of
-from vramcast.backends import batching
+from vramcast.backends.eager import batching
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.errors import WorkloadError
 from vramcast.footprint import ModuleShare

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from allocator_traces import TraceBuilder
 
-from vramcast.allocator.config import AllocatorConfig
 from vramcast.allocator.replay import replay
 from vramcast.calibration.distribution import Distribution
 from vramcast.confidence import Standing, among_measured
@@ -24,7 +23,7 @@ CONTEXT = ContextRange(90 * MIB, 100 * MIB, 120 * MIB, "hand-made", is_measured=
 def standing(trace: Trace, room: int | None) -> Standing:
     """What is said on a card with so much room beside the context."""
     card = None if room is None else GpuSpec(name="a card", vendor="nvidia", memory_bytes=room + 100 * MIB, usable_bytes=room + 100 * MIB)
-    return among_measured(trace, replay(trace), Workload.train(), card, AllocatorConfig(), CONTEXT)
+    return among_measured(trace, replay(trace), Workload.train(), card, lambda room: replay(trace, limit=room.limit), CONTEXT)
 
 
 def ratios(found: Standing) -> Distribution:

@@ -19,7 +19,7 @@ from vramcast.workspace.stack import Stack
 
 def traced(model: str, workload: Workload) -> Trace:
     """Return a trace without scratch."""
-    from vramcast.backends.batching import trace_workload
+    from vramcast.backends.eager.batching import trace_workload
     from vramcast.sources.registry import find
 
     return trace_workload(find(model), workload, (8, 0), lambda _: None)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from vramcast.backends.eager import trace_program
+from vramcast.backends.eager.program import trace_program
 from vramcast.family import TraceFamily, build
 from vramcast.family.batch_fit import alike
 from vramcast.pipeline import forecast

@@ -12,7 +12,7 @@ from recorded_meters import CARD, CONTEXT, HELD_BY_OTHERS, SOFTWARE, RecordedMet
 from torch import nn
 
 from vramcast.allocator.replay import replay
-from vramcast.backends.batching import trace_workload
+from vramcast.backends.eager.batching import trace_workload
 from vramcast.comparison.compare import compare
 from vramcast.comparison.reforecast import card_of, reforecast, workload_of
 from vramcast.comparison.side import of_estimate, of_measurement

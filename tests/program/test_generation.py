@@ -12,7 +12,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from traced_steps import A100, events_of, held_as, live_bytes, traced
 
-from vramcast.backends import decoding
+from vramcast.backends.eager import decoding
 from vramcast.errors import WorkloadError
 from vramcast.family import merged, stretched
 from vramcast.family.errors import NotAffineError

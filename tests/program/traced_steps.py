@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from vramcast.backends.eager import trace_program
+from vramcast.backends.eager.program import trace_program
 from vramcast.sources.interface import Model
 from vramcast.trace import Component, Event, Trace
 from vramcast.workload import Workload

@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 
-from vramcast.backends import batching
+from vramcast.backends.eager import batching
 from vramcast.gpu.catalogue import find, load
 from vramcast.pipeline import estimate
 from vramcast.solvers.cards import gpus_for

@@ -96,7 +96,7 @@ def test_what_cannot_be_varied_is_refused(model: str, workload: Workload, option
 
 
 def test_what_cannot_be_traced_is_an_error_not_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vramcast.backends import batching
+    from vramcast.backends.eager import batching
 
     def fail(*_: object) -> None:
         raise UntraceableError("no shape function")

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 
 from vramcast.allocator.config import AllocatorConfig
-from vramcast.backends.eager import trace_program
+from vramcast.backends.eager.program import trace_program
 from vramcast.family import build
-from vramcast.pipeline import forecast, stack_of
+from vramcast.pipeline import forecast
 from vramcast.solvers.peaks import live_peak, live_peaks
 from vramcast.sources import registry
 from vramcast.trace import Trace
 from vramcast.workload import Workload
 from vramcast.workspace.insert import insert_scratch
-from vramcast.workspace.stack import Stack
+from vramcast.workspace.stack import Stack, stack_of
 
 CARDS = [Stack((8, 9), 128), Stack((7, 5), 40), Stack((8, 0), 108)]
 

@@ -71,7 +71,7 @@ def test_what_cannot_be_varied_says_why() -> None:
 
 
 def test_several_points_share_their_traces(monkeypatch: pytest.MonkeyPatch) -> None:
-    from vramcast.backends import batching
+    from vramcast.backends.eager import batching
 
     traced: list[int] = []
     original = batching.trace_workload

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from vramcast.backends.eager import trace_program
+from vramcast.backends.eager.program import trace_program
 from vramcast.sources import registry
 from vramcast.sources.dynamo import dynamo_postponed
 from vramcast.tracing import deferred, remembered

@@ -15,7 +15,7 @@ from zoo_models import CONFIGURATIONS, RECURRENT, TIMM, TORCHVISION, ULTRALYTICS
 
 from vramcast import breakdown
 from vramcast.allocator.replay import replay
-from vramcast.backends.eager import trace_program
+from vramcast.backends.eager.program import trace_program
 from vramcast.pipeline import forecast
 from vramcast.sources.interface import Model
 from vramcast.sources.registry import find

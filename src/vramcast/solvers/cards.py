@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from vramcast.answer import Estimate
+from vramcast.backends.registry import backend_of
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.errors import ForecastError
 from vramcast.gpu.catalogue import load
@@ -85,10 +86,9 @@ def _tracer(
     found = registry.find(model) if isinstance(model, str) else model_of(model)
 
     def trace(capability: tuple[int, int] | None) -> Trace:
-        from vramcast.backends.batching import trace_workload  # torch, which a name that nothing answers to need not wait for
 
         named = "an unknown chip" if capability is None else f"compute capability {capability[0]}.{capability[1]}"
-        return trace_workload(found, workload, capability, lambda stage: progress(f"{stage} for {named}"))
+        return backend_of(workload).trace(found, workload, capability, lambda stage: progress(f"{stage} for {named}"))
 
     return trace
 

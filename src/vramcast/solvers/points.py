@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vramcast.answer import Estimate
+from vramcast.backends.registry import backend_of
 from vramcast.closed_form import is_count
 from vramcast.errors import WorkloadError
 from vramcast.family import TraceFamily
@@ -88,22 +89,21 @@ class Points:
             UntraceableError, ModelError, WorkloadError: as `pipeline.estimate`.
         """
         if point not in self._traces:
-            from vramcast.backends.batching import trace_workload  # torch, which a saved family need not wait for
-
             capability = self.card.compute_capability if self.card else None
+            workload = workload_at(self.workload, self.axes, point)
             self.progress(f"tracing {self.model.name} at {self.described(point)}")
-            self._traces[point] = trace_workload(self.model, workload_at(self.workload, self.axes, point), capability, lambda _: None)
+            self._traces[point] = backend_of(workload).trace(self.model, workload, capability, lambda _: None)
         return self._traces[point]
 
     def trace_with(self, point: Point, accumulate: int) -> Trace:
         """Return the trace of a point with an accumulation that is not its own. Raises as `trace`."""
-        from vramcast.backends.batching import trace_workload
 
         if accumulate == workload_at(self.workload, self.axes, point).accumulate:
             return self.trace(point)
         capability = self.card.compute_capability if self.card else None
         self.progress(f"tracing {self.model.name} at {self.described(point)}")
-        return trace_workload(self.model, workload_at(self.workload, self.axes, point, accumulate), capability, lambda _: None)
+        workload = workload_at(self.workload, self.axes, point, accumulate)
+        return backend_of(workload).trace(self.model, workload, capability, lambda _: None)
 
     def estimate(self, point: Point) -> Estimate:
         """Return the forecast of a point, the same whether it comes from the family or from a trace of its own. Raises as `trace`."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vramcast.answer import Estimate
+from vramcast.backends.registry import backend_of
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import Progress, forecast
@@ -47,7 +48,7 @@ class Workloads:
     def _made(self, workload: Workload, doing: str) -> Estimate:
         if isinstance(self.model, str):
             return forecast(trace_parameters(self.model, workload), self.card, workload)
-        from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound  # torch, which a number of parameters need not wait for
+        from vramcast.backends.eager.lower_bound import TooLargeError, trace_lower_bound  # torch, which a number of parameters need not wait for
 
         try:
             return forecast(self._trace(self.model, workload, doing), self.card, workload)
@@ -58,13 +59,12 @@ class Workloads:
             return least
 
     def _trace(self, model: Model, workload: Workload, doing: str) -> Trace:
-        from vramcast.backends.batching import trace_workload
 
         key = repr(workload.with_fields(allocator="", cudnn_benchmark=False))  # which only replay and scratch depend on
         if key not in self._traces:
             self.progress(f"tracing {model.name}{': ' if doing else ''}{doing}")
             capability = self.card.compute_capability if self.card else None
-            self._traces[key] = trace_workload(model, workload, capability, lambda _: None)
+            self._traces[key] = backend_of(workload).trace(model, workload, capability, lambda _: None)
         return self._traces[key]
 
 

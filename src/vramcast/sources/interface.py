@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from torch import nn
 
+    from vramcast.operator_graph import GraphSizes, OperatorGraph
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
@@ -41,6 +43,8 @@ class Model:
     """Positions that some layer's attention looks back on at most (sliding window)."""
     classes: int | None = None
     """Number of classes it has by default."""
+    read_graph: Callable[[GraphSizes], OperatorGraph] | None = None
+    """For a model that is a file of operators rather than a module: read it at these sizes. `build` raises then."""
 
 
 TASKS = {

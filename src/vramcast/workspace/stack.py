@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from vramcast.environment import cublas_workspace_bytes
+from vramcast.gpu.spec import GpuSpec
 from vramcast.units import GIB
+from vramcast.workload import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +26,18 @@ class Stack:
     """`torch.backends.cudnn.allow_tf32`, on by default for convolutions."""
     cublas_workspace: int | None = None
     """Bytes that `CUBLAS_WORKSPACE_CONFIG` asks for; None: not set."""
+
+
+def stack_of(card: GpuSpec | None, workload: Workload) -> Stack:
+    """Return the card's architecture and the library settings that decide what scratch kernels take."""
+    environment = workload.environment
+    stack = Stack(
+        torch_version=environment.torch_version,
+        cudnn_benchmark=workload.cudnn_benchmark,
+        allow_tf32=environment.cudnn_tf32,
+        cublas_workspace=None if environment.cublas_workspace is None else cublas_workspace_bytes(environment.cublas_workspace),
+    )
+    if card is None:
+        return stack
+    capability, sm_count = card.compute_capability or stack.compute_capability, card.sm_count or stack.sm_count
+    return replace(stack, compute_capability=capability, sm_count=sm_count, device_memory=card.usable_bytes)

@@ -14,9 +14,8 @@ from vramcast.environment import NEWEST_TORCH, Environment
 from vramcast.errors import InvalidFileError
 from vramcast.measurement import MeasuredCard, Software
 from vramcast.measuring.micro.table import Row, read_origin, read_table
-from vramcast.pipeline import stack_of
 from vramcast.workload import Workload
-from vramcast.workspace.stack import Stack
+from vramcast.workspace.stack import Stack, stack_of
 
 
 class _Origin(msgspec.Struct, frozen=True):

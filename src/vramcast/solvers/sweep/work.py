@@ -11,14 +11,14 @@ from vramcast.errors import VramcastError
 from vramcast.family import TraceFamily, build
 from vramcast.family.piece import Point
 from vramcast.gpu.context import context_bytes
-from vramcast.pipeline import forecast, stack_of
+from vramcast.pipeline import forecast
 from vramcast.solvers.peaks import live_peak, live_peaks
 from vramcast.solvers.points import Points, find_model, workload_at
 from vramcast.solvers.sweep.grid import Combination, Grid
 from vramcast.solvers.sweep.record import Record, record_of
 from vramcast.trace import Trace
 from vramcast.workspace.insert import insert_scratch
-from vramcast.workspace.stack import Stack
+from vramcast.workspace.stack import Stack, stack_of
 
 _FEWEST = 4
 """Points of a combination from which on a family saves traces."""

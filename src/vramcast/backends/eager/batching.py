@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from vramcast.backends.decoding import trace_decoding
-from vramcast.backends.eager import trace_program
-from vramcast.backends.lower_bound import LARGEST_BLOCK, TooLargeError, input_bytes
+from vramcast.backends.eager.decoding import trace_decoding
+from vramcast.backends.eager.lower_bound import LARGEST_BLOCK, TooLargeError, input_bytes
+from vramcast.backends.eager.program import trace_program
 from vramcast.collecting import not_collecting
 from vramcast.errors import ModelError
 from vramcast.family import fit

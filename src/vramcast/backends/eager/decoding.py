@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from vramcast.backends.eager import trace_program
+from vramcast.backends.eager.program import trace_program
 from vramcast.errors import WorkloadError
 from vramcast.family import merged, resumed, stretched
 from vramcast.family.errors import NotAffineError

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from vramcast.backends.blame import blamed
+from vramcast.backends.eager.blame import blamed
 from vramcast.collecting import collecting_young_objects_only, not_collecting
 from vramcast.program.prepare import prepare
 from vramcast.program.run import run

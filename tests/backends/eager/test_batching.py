@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vramcast.backends import batching
-from vramcast.backends.eager import trace_program
-from vramcast.backends.lower_bound import TooLargeError, trace_lower_bound
+from vramcast.backends.eager import batching
+from vramcast.backends.eager.lower_bound import TooLargeError, trace_lower_bound
+from vramcast.backends.eager.program import trace_program
 from vramcast.family import fit
 from vramcast.sources import registry
 from vramcast.trace import Component, Trace
