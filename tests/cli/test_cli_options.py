@@ -33,6 +33,7 @@ def given(*arguments: str) -> dict[str, Any]:
 EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("mode", "train", ["--train"]),
     ("mode", "infer", ["--infer"]),
+    ("backend", "eager", ["--backend", "eager"]),
     ("batch", 64, ["--batch", "64"]),
     ("image", (480, 640), ["--image", "480x640"]),
     ("image", (224, 224), ["--image", "224"]),
