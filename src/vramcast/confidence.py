@@ -12,13 +12,15 @@ from vramcast.allocator.room import Room
 from vramcast.calibration.distribution import Distribution
 from vramcast.calibration.groups import cell_of
 from vramcast.calibration.kinds import kind_of
-from vramcast.calibration.table import Comparable, comparable
+from vramcast.calibration.table import Comparable, comparable, of_all_cases
 from vramcast.gpu.context import ContextRange
 from vramcast.gpu.spec import GpuSpec
 from vramcast.timeline import Timeline
 from vramcast.trace import Trace
 from vramcast.workload import Workload
 
+MEASURED_BACKEND = "eager"
+"""What every measured case ran on whose process memory is known."""
 _STEPS = 8
 _CLOSE_ENOUGH = 0.01
 """Share of cases below which it does not matter which of two margins is the right one."""
@@ -41,9 +43,15 @@ def among_measured(
     `wanted`: what the allocator takes where there is no limit; `replayed`: what it takes of the room it has. The context is taken as is
     typical of the card.
     """
-    kind = kind_of(f"{trace.subject.source}:{trace.subject.name}", trace.operators)
-    near = comparable(cell_of(kind, workload.mode, workload.precision))
+    near = _nearest(trace, workload)
     return Standing(near, None if card is None else _confidence(card, trace, wanted, replayed, context.typical, near.distribution))
+
+
+def _nearest(trace: Trace, workload: Workload) -> Comparable:
+    if workload.backend != MEASURED_BACKEND:
+        return of_all_cases(workload.backend)
+    kind = kind_of(f"{trace.subject.source}:{trace.subject.name}", trace.operators)
+    return comparable(cell_of(kind, workload.mode, workload.precision))
 
 
 def _confidence(card: GpuSpec, trace: Trace, wanted: Timeline, replayed: Callable[[Room], Timeline], context: int, ratios: Distribution) -> float:

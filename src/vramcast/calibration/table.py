@@ -63,6 +63,14 @@ def comparable(cell: Cell, groups: Sequence[Group] | None = None) -> Comparable:
     return Comparable(group.distribution.widened(WIDENED), group.cases, False, f"{said}; widened, {why}")
 
 
+def of_all_cases(backend: str) -> Comparable:
+    """Return what all cases say together, all being of eager PyTorch, of a backend that none of them ran on."""
+    group = shipped().groups[-1]
+    return Comparable(
+        group.distribution.widened(WIDENED), group.cases, False, f"{group.cases} measured cases of eager PyTorch; widened, none ran on {backend}"
+    )
+
+
 @functools.cache
 def shipped() -> Table:
     """Return the table shipped with vramcast."""
