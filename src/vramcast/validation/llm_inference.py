@@ -30,14 +30,16 @@ _MODELS = {
     "TheBloke/vicuna-7B-v1.5-GPTQ": "llama-2-7b",
     "TheBloke/Mistral-7B-v0.1-GPTQ": "mistral-7b-v0.1",
 }
-_SMALLEST = 13 * 10**9
-"""Bytes below which a reading is of something else: the fp16 weights of the smallest of these models."""
+_SMALLEST, _SMALLEST_PACKED = 13 * 10**9, 35 * 10**8
+"""Bytes below which a reading is of something else: the weights of the smallest of these models, in fp16 and in 4 bits."""
 _UNKNOWN = 10**15
 """What a run without a reading of reserved memory may have reserved."""
 _FRESH = ("@f75d9f93", "@9a0db86b")
 """Commits whose benchmark empties the cache and watches the first call."""
 _LOADED_TWICE = ("@6a25a6db", "@71a60178")
 """Commits in whose runs 23.5 GB stay reserved from loading: 6a25a6db states as much reserved at batch 1 as at batch 4."""
+_PARTIAL = ("6d860440b2bdcf1e83f1",)
+"""Commits whose file states less than the weights even in fp16, so that none of its readings is of a whole run."""
 _METRIC = re.compile(r"\((forward|generate)\.(peak_memory|max_memory_\w+)\(MB\)\)")
 _METRICS: dict[str, Metric] = {
     "max_memory_allocated": "allocated", "max_memory_reserved": "reserved", "max_memory_used": "device", "peak_memory": "device",
@@ -115,7 +117,7 @@ def _reason_against_device(row: dict[str, str], figure: str, reserved: int) -> s
         return "a sum over several cards"
     if figure == "peak_memory" and _is_of(row, ("@f75d9f93",)):
         return "the same reading as max_memory_used"
-    if measured_bytes(row) < _SMALLEST:
+    if _is_of(row, _PARTIAL) or measured_bytes(row) < (_SMALLEST if _weights(row) is None else _SMALLEST_PACKED):
         return "less than the weights"
     if _is_of(row, _FRESH) and measured_bytes(row) < (reserved or _UNKNOWN):
         return "read when the allocator had given memory back, or may have"
