@@ -41,7 +41,7 @@ def trace_program(model: Model, workload: Workload, capability: tuple[int, int] 
         with not_collecting(), plain_checks(), PlannedShapes():
             module = build_on_meta(model, workload.classes)
             parameters = sum(parameter.numel() for parameter in module.parameters())
-            assumptions = pack_weights(module, workload)
+            assumptions = pack_weights(module, workload, model)
         tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed, workload.environment.torch_version)
         with collecting_young_objects_only(), tracer, blamed(model, module, workload, tracer):
             for assumed in assumptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,25 +33,44 @@ def pack_gguf(module: nn.Module, mixture: str, dtype: torch.dtype) -> None:
     matrices = list(_matrices(module))
     if not matrices:
         raise WorkloadError(f"weights 'gguf:{mixture}' packs linear layers and embeddings; {type(module).__name__} has none.")
+    _put(module, matrices, _kinds(module, matrices, mixture), dtype)
+
+
+def pack_as_stored(module: nn.Module, kinds: Mapping[str, str], dtype: torch.dtype) -> None:
+    """The same, with the types that a file has, by the module's name."""
+    _put(module, list(_matrices(module)), kinds, dtype)
+
+
+def _kinds(module: nn.Module, matrices: Sequence[tuple[str, nn.Module]], mixture: str) -> Mapping[str, str]:
     config: Any = getattr(module, "config", None)
     shared = _heads_per_key(config)
     is_tied = bool(getattr(config, "tie_word_embeddings", False))
     counts, seen = Counter(_role(name) for name, _ in matrices), Counter[str]()
+    kinds: dict[str, str] = {}
+    for name, layer in matrices:
+        role = _role(name)
+        kinds[name] = gguf_type(mixture, GgufTensor(role, _shape(layer)[1], seen[role], counts[role], shared, is_tied))
+        seen[role] += 1
+    return kinds
+
+
+def _put(module: nn.Module, matrices: Sequence[tuple[str, nn.Module]], kinds: Mapping[str, str], dtype: torch.dtype) -> None:
     packed: dict[int, nn.Parameter] = {}
     for name, layer in matrices:
-        role, weight = _role(name), _weight(layer)
-        rows, columns = weight.shape if not _is_transposed(layer) else reversed(weight.shape)
-        kind = gguf_type(mixture, GgufTensor(role, columns, seen[role], counts[role], shared, is_tied))
-        seen[role] += 1
+        kind = kinds.get(name, _UNPACKED[0])
         if kind in _UNPACKED:
             continue
-        blocks = PackedTensor("blocks", (rows, gguf_bytes(kind, rows, columns) // rows), "uint8")
-        made = _made(layer, rows, columns, blocks)
+        rows, columns = _shape(layer)
+        made = _made(layer, rows, columns, PackedTensor("blocks", (rows, gguf_bytes(kind, rows, columns) // rows), "uint8"))
         made.dtype = dtype
-        if id(weight) in packed:  # tied: one table serves both
-            made.packed_blocks = packed[id(weight)]
-        packed[id(weight)] = made.packed_blocks
+        made.packed_blocks = packed.setdefault(id(_weight(layer)), made.packed_blocks)  # tied: one table serves both
         module.set_submodule(name, made)
+
+
+def _shape(layer: nn.Module) -> tuple[int, int]:
+    """Return the rows and columns of a matrix as GGUF files store it."""
+    first, second = _weight(layer).shape
+    return (second, first) if _is_transposed(layer) else (first, second)
 
 
 def _made(layer: nn.Module, rows: int, columns: int, blocks: PackedTensor) -> Any:

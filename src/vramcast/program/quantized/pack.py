@@ -17,9 +17,10 @@ from vramcast.program.quantized.awq import AwqLayer
 from vramcast.program.quantized.bitsandbytes_4bit import FEW, NEVER_DIRECT, FourBitLayer
 from vramcast.program.quantized.bitsandbytes_8bit import OUTLIER_SHARE, EightBitLayer
 from vramcast.program.quantized.fp8 import Fp8Layer
-from vramcast.program.quantized.gguf_mixture import pack_gguf
+from vramcast.program.quantized.gguf_mixture import pack_as_stored, pack_gguf
 from vramcast.program.quantized.gptq import GptqLayer, shared_buffers
 from vramcast.program.quantized.packed_layer import PackedLayer
+from vramcast.sources.interface import Model
 from vramcast.weight_formats import GGUF, WeightFormat
 from vramcast.workload import Workload
 
@@ -38,15 +39,19 @@ _CAVEATS = {
 _CAVEATS["int4-nf4-double"] = _CAVEATS["int4-nf4"]
 
 
-def pack_weights(module: nn.Module, workload: Workload) -> tuple[str, ...]:
-    """Put packed layers in the place of linear ones, as the workload's `weights` says, and return what was assumed of them.
+def pack_weights(module: nn.Module, workload: Workload, model: Model) -> tuple[str, ...]:
+    """Put packed layers in the place of linear ones, as the workload's `weights` says, or else the model's own, and return what was assumed.
 
     Raises:
-        WorkloadError: the module has no layer that can be packed, the kernels do not take the workload's precision, or they have no backward pass.
+        WorkloadError: the workload asks for other weights than the model's file has, the module has no layer that can be packed, the kernels do not
+            take the workload's precision, or they have no backward pass.
     """
-    if workload.weights is None:
+    given = workload.weights or model.weights
+    if model.packed:
+        return _as_stored(module, workload, model)
+    if given is None:
         return ()
-    form = WeightFormat.parse(workload.weights)
+    form = WeightFormat.parse(given)
     _check(form, workload)
     if form.name == GGUF:
         pack_gguf(module, form.mixture, module_dtype(workload.precision))
@@ -62,13 +67,22 @@ def pack_weights(module: nn.Module, workload: Workload) -> tuple[str, ...]:
     return (_CAVEATS[form.name],) if form.name in _CAVEATS else ()
 
 
+def _as_stored(module: nn.Module, workload: Workload, model: Model) -> tuple[str, ...]:
+    if workload.weights is not None:
+        raise WorkloadError(
+            f"weights {workload.weights!r} and {model.source}:{model.name} exclude each other: the file says how its weights are packed."
+        )
+    if workload.is_training:
+        raise WorkloadError(f"mode 'train' and {model.source}:{model.name} exclude each other: packed blocks have no backward pass.")
+    pack_as_stored(module, model.packed, module_dtype(workload.precision))
+    return (_CAVEATS[GGUF],)
+
+
 def _check(form: WeightFormat, workload: Workload) -> None:
     if form.name in _IN_HALF and workload.precision != "fp16":
-        raise WorkloadError(
-            f"weights {workload.weights!r} and precision {workload.precision!r} exclude each other: its kernels take fp16; use 'fp16'."
-        )
+        raise WorkloadError(f"weights {form.name!r} and precision {workload.precision!r} exclude each other: its kernels take fp16; use 'fp16'.")
     if workload.is_training and not form.can_train:
-        raise WorkloadError(f"weights {workload.weights!r} and mode 'train' exclude each other: its kernels have no backward pass.")
+        raise WorkloadError(f"weights {form.name!r} and mode 'train' exclude each other: its kernels have no backward pass.")
 
 
 def _packed(module: nn.Module, name: str, linear: nn.Module, form: WeightFormat, workload: Workload) -> PackedLayer | None:
