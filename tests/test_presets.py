@@ -61,7 +61,7 @@ def test_a_version_of_a_library_is_the_same_in_training_and_inference() -> None:
     assert trained_with.phases == "step"
     assert (trained_with.attention, trained_with.habits) == (inferred_with.attention, inferred_with.habits)
     assert inferred_with.attention == "eager"
-    assert inferred_with.habits == Habits(generation="tuples", logits="fp32", rotary="tables")
+    assert inferred_with.habits == Habits(generation="tuples", logits="fp32", packed_bias="always", rotary="tables")
     assert make({"preset": "transformers-4.35", "attention": "sdpa"}).attention == "sdpa"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,12 +19,14 @@ from vramcast.collecting import not_collecting
 from vramcast.confidence import among_measured
 from vramcast.data import DataSet, read_data
 from vramcast.data.worst_batch import with_data
-from vramcast.errors import WorkloadError
+from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import bytes_per_target, has_targets, with_more_targets
 from vramcast.sources import registry
 from vramcast.sources.python_object import model_of
+from vramcast.stored_weights import is_weights_file
+from vramcast.stored_weights_trace import trace_stored_weights
 from vramcast.trace import Caveat, Trace
 from vramcast.workload import Mode, Workload
 
@@ -56,8 +59,13 @@ def estimate(
         if data is not None:
             raise WorkloadError(f"{model} is a number of parameters, which no data set makes larger. Name a model, or leave the data set out.")
         return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
-    with not_collecting():  # while packages are imported
-        found = registry.find(model) if isinstance(model, str) else model_of(model)
+    try:
+        with not_collecting():  # while packages are imported
+            found = registry.find(model) if isinstance(model, str) else model_of(model)
+    except UnknownNameError:
+        if not isinstance(model, str) or not is_weights_file(model):
+            raise
+        return _lower_bound(forecast(trace_stored_weights(Path(model).expanduser(), workload), card, workload))
     if data is None:
         return _traced_and_forecast(found, workload, card, report)
     worst, summary = with_data(data if isinstance(data, DataSet) else read_data(data, progress=report), workload, found)

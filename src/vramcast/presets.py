@@ -179,7 +179,7 @@ def _torchvision(batch: int, validation_batch: int | None) -> Callable[[Given], 
     return fields
 
 
-_TRANSFORMERS_4_35: Fields = {"attention": "eager", "habits": {"generation": "tuples", "logits": "fp32", "rotary": "tables"}}
+_TRANSFORMERS_4_35: Fields = {"attention": "eager", "habits": {"generation": "tuples", "logits": "fp32", "packed_bias": "always", "rotary": "tables"}}
 
 
 def _without_autocast(given: Given) -> str:
@@ -231,7 +231,8 @@ PRESETS: dict[str, Preset] = {
     "transformers-4.35": Preset(
         training=lambda _given: dict(_TRANSFORMERS_4_35),
         inference=_TRANSFORMERS_4_35,
-        source="transformers 4.35.2: models/llama/modeling_llama.py, generation/utils.py; attention 'sdpa' came with 4.36",
+        source="transformers 4.35.2: models/llama/modeling_llama.py, generation/utils.py; attention 'sdpa' came with 4.36; "
+        "optimum 1.14, gptq/quantizer.py",
         left_out=(
             "Cosines and sines are looked up once per layer there; the installed version computes them once per call.",
             "Masks are built as the installed version builds them.",

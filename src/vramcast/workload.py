@@ -13,6 +13,7 @@ import msgspec
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
+from vramcast.weight_formats import WeightFormat
 
 Mode = Literal["train", "infer"]
 Backend = Literal["eager"]
@@ -80,6 +81,8 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     step while the old ones are still held, and the logits of the whole prompt (transformers' `greedy_search`, up to 4.35)."""
     logits: Literal["library", "fp32"] = "library"
     """`fp32`: a language model's logits are converted to fp32 (`logits.float()`, transformers up to 4.44)."""
+    packed_bias: Literal["own", "always"] = "own"
+    """`always`: every GPTQ layer has a bias, whether the layer it stands for has one or not (optimum 1.13 to 1.16, `gptq/quantizer.py`)."""
     rotary: Literal["library", "tables"] = "library"
     """`tables`: each attention layer keeps cosines and sines of every position (Llama and its kin, transformers up to 4.38)."""
 
@@ -107,6 +110,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     precision: Precision = "fp32"
     """`fp32` is what torch does by default: TF32 in cuDNN's convolutions as `environment.cudnn_tf32` says, none in matrix products
     (`torch.backends.cuda.matmul.allow_tf32`); `tf32` allows both. `amp-…` is autocast; `fp16` and `bf16` convert the module."""
+    weights: str | None = None
+    """How the weights of linear layers are packed: a format of `weight_formats.FORMATS`, such as `int4-nf4`; None: as `precision` says."""
     optimizer: Optimizer = "adamw"
     optimizer_loop: OptimizerLoop = "default"
     """`default` is what torch does on CUDA: `foreach` where there is one."""
@@ -278,6 +283,8 @@ def _check_values(workload: Workload) -> None:
     for name, value, least in (("steps", workload.steps, 1), ("prefetch", workload.prefetch, 0), ("kept_outputs", workload.habits.kept_outputs, 0)):
         if not least <= value <= LARGEST_REPETITION:
             raise WorkloadError(f"{name} is {value}; it must be at least {least} and at most {LARGEST_REPETITION:,}.")
+    if workload.weights is not None:
+        WeightFormat.parse(workload.weights)
     if workload.weight_decay is not None and not 0 <= workload.weight_decay < float("inf"):
         raise WorkloadError(f"weight_decay is {workload.weight_decay}; it must be at least 0 and finite.")
 

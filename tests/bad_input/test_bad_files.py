@@ -90,7 +90,7 @@ def test_an_unknown_model_type_is_answered_with_the_closest(refused, here):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("bacth = 3\n", "no workload field is called 'bacth'. Closest: batch."),
+        ("bacth = 3\n", "no workload field is called 'bacth'. Closest: batch, backend."),
         ('batch = "many"\n', "batch is 'many'; it must be a whole number."),
         ("batch = 3.5\n", "batch is 3.5; it must be a whole number."),
         ("batch = 0\n", "batch is 0; it must be at least 1 and at most 1,000,000,000,000."),

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 OWN = "`vramcast models` lists every model; name your own as path/to/file.py:build."
-SOURCES = "Closest: python-file, python-package, timm, torchvision, transformers, ultralytics. Nor is there a Python module of that name."
+SOURCES = "Legal: torchvision, timm, ultralytics, transformers, gguf, python-file, python-package. Nor is there a Python module of that name."
 
 
 def test_a_misspelt_model_is_answered_with_the_closest(refused):
@@ -38,7 +38,8 @@ def test_an_ambiguous_model_is_answered_with_all_full_names(refused):
 
 @pytest.mark.parametrize("prefix", ["torchvison", "no_such_package.models"])
 def test_an_unknown_source_is_answered_with_the_sources(refused, prefix):
-    assert refused("estimate", f"{prefix}:resnet50") == (2, f"no source is called {prefix!r}. {SOURCES}")
+    closest = "Closest: torchvision. " if prefix == "torchvison" else ""
+    assert refused("estimate", f"{prefix}:resnet50") == (2, f"no source is called {prefix!r}. {closest}{SOURCES}")
 
 
 @pytest.mark.parametrize("text", ["", " ", ":", ":resnet50", "timm:", "ultralytics: "])

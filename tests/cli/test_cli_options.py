@@ -43,6 +43,7 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("attention", "eager", ["--attention", "eager"]),
     ("inputs", ("x=2x3:int64", "y=2"), ["--input", "x=2x3:int64", "--input", "y=2"]),
     ("precision", "amp-bf16", ["--precision", "amp-bf16"]),
+    ("weights", "int4-gptq:64", ["--weights", "int4-gptq:64"]),
     ("optimizer", "sgd", ["--optimizer", "sgd"]),
     ("optimizer_loop", "fused", ["--fused"]),
     ("optimizer_loop", "foreach", ["--foreach"]),

@@ -21,7 +21,7 @@ def test_every_row_is_a_case_or_has_a_reason() -> None:
     memory, device = LanguageModelInference().read(None), LanguageModelDevice().read(None)
     ids = [case.id for cases, _ in (memory, device) for case in cases] + [row.id for _, rows in (memory, device) for row in rows]
     assert len(ids) == len(set(ids)) == ROWS
-    assert Counter(case.metric for case in memory[0]) == {"allocated": 35, "reserved": 35}
+    assert Counter(case.metric for case in memory[0]) == {"allocated": 81, "reserved": 72}
     assert {case.metric for case in device[0]} == {"device"}
     assert all(row.reason for _, rows in (memory, device) for row in rows)
 
@@ -37,6 +37,8 @@ def test_calls_before_the_one_watched_are_run_too() -> None:
 @pytest.mark.parametrize(
     ("allocated", "reserved", "within"),
     [
+        pytest.param("OPTB-0438", "OPTB-0439", 0.001, id="GPTQ on ExLlama's second kernels, one pass over 2 prompts"),
+        pytest.param("OPTB-0493", "OPTB-0494", 0.001, id="GPTQ on the first ones"),
         pytest.param("OPTB-0293", "OPTB-0294", 0.01, id="one pass over 64 prompts of 256 tokens"),
         pytest.param("OPTB-0305", "OPTB-0306", 0.001, id="512 tokens for each of 8 prompts, which leave 63 GB reserved"),
     ],

@@ -17,6 +17,7 @@ from vramcast.cli.sections import SectionedOption
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.presets import PRESETS, applied
+from vramcast.weight_formats import PACKED
 from vramcast.workload import BACKENDS, OPTIMIZERS, PRECISIONS, Habits, Workload, make
 from vramcast.workload_file import read_fields
 
@@ -73,6 +74,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Fields from a file; options take precedence.",
     ),
     _option(_NUMBERS, "--precision", type=click.Choice(PRECISIONS), help="amp-... is autocast; fp16 and bf16 convert the module."),
+    _option(_NUMBERS, "--weights", metavar="FORMAT", help=f"Packed weights of linear layers: {', '.join(PACKED)}, gguf:Q4_K_M and its like."),
     _option(_NUMBERS, "--attention", type=click.Choice(["auto", "eager", "sdpa"]), help="How a transformers model computes attention."),
     _switch(_NUMBERS, "channels-last", "Module and images in channels-last layout."),
     _switch(_NUMBERS, "cudnn-benchmark", "torch.backends.cudnn.benchmark."),

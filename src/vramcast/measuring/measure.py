@@ -10,7 +10,7 @@ import msgspec
 import torch
 from torch import nn
 
-from vramcast.errors import InvalidFileError, ModelError, VramcastError
+from vramcast.errors import InvalidFileError, ModelError, VramcastError, WorkloadError
 from vramcast.measurement import DeviceReading, MeasuredCard, Measurement, Outcome, Software, Switches
 from vramcast.measurement_file import with_trace
 from vramcast.measuring.card_probe import CardProbe
@@ -77,11 +77,20 @@ def build(model: Model, workload: Workload) -> nn.Module:
     check_sizes(model, workload)
     torch.manual_seed(workload.seed)
     try:
+        _check_is_measured(model, workload)
         return model.build(workload.classes)
     except VramcastError:
         raise
     except Exception as error:
         raise ModelError(f"{model.source}:{model.name} could not be built: {type(error).__name__}: {error}") from error
+
+
+def _check_is_measured(model: Model, workload: Workload) -> None:
+    """Refuse what is forecast by layers that stand for another library's."""
+    if workload.weights or model.weights or model.packed:
+        raise WorkloadError("packed weights are forecast, but not measured: the libraries' own kernels are not run. Leave --weights out.")
+    if workload.backend != "eager":
+        raise WorkloadError(f"backend {workload.backend!r} is forecast, but not measured: only eager PyTorch is run.")
 
 
 def measure(asked: Asked, model: Model, module: nn.Module, meters: Meters) -> Measurement:

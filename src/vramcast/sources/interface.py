@@ -6,8 +6,8 @@ A source is one file in this folder and one line in `registry.py`. It imports it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ class Model:
     """Positions that some layer's attention looks back on at most (sliding window)."""
     classes: int | None = None
     """Number of classes it has by default."""
+    weights: str | None = None
+    """How its checkpoint packs linear layers, as `Workload.weights` names it; None: not at all."""
+    packed: Mapping[str, str] = field(default_factory=dict)
+    """How its file packs single matrices: module -> GGUF type."""
     read_graph: Callable[[GraphSizes], OperatorGraph] | None = None
     """For a model that is a file of operators rather than a module: read it at these sizes. `build` raises then."""
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vramcast.errors import AmbiguousNameError, InvalidFileError, MissingExtraError, UnknownNameError, UsageError
+from vramcast.sources.gguf import Gguf
 from vramcast.sources.interface import Model, Source
 from vramcast.sources.python_file import PythonFile
 from vramcast.sources.python_package import PythonPackage
@@ -22,6 +23,7 @@ from vramcast.sources.timm import Timm
 from vramcast.sources.torchvision import Torchvision
 from vramcast.sources.transformers import CONFIG, Transformers
 from vramcast.sources.ultralytics import Ultralytics
+from vramcast.stored_weights import is_weights_file
 
 _PYTHON_FILE = re.compile(r".+\.py(?::\w*)?")
 _MODULE = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*:[A-Za-z_]\w*")
@@ -46,7 +48,7 @@ def table(sources: Sequence[Source]) -> Mapping[str, Source]:
     return MappingProxyType(named)
 
 
-SOURCES: Mapping[str, Source] = table([Torchvision(), Timm(), Ultralytics(), Transformers(), PythonFile(), PythonPackage()])
+SOURCES: Mapping[str, Source] = table([Torchvision(), Timm(), Ultralytics(), Transformers(), Gguf(), PythonFile(), PythonPackage()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +95,15 @@ def find(text: str) -> Model:
         return SOURCES[prefix].load(name)
     if _PYTHON_FILE.fullmatch(text):
         return SOURCES["python-file"].load(text)
+    if is_weights_file(text):
+        return _find_by_weights(text)
     if _is_path(text):
         return _find_folder(text)
     if not colon:
         return _find_bare(text)
     if _MODULE.fullmatch(text) and _exists(prefix):
         return SOURCES["python-package"].load(text)
-    raise UnknownNameError("source", prefix, SOURCES, "Nor is there a Python module of that name.")
+    raise UnknownNameError("source", prefix, SOURCES, f"Legal: {', '.join(SOURCES)}. Nor is there a Python module of that name.")
 
 
 def _matches(full: str, pattern: str) -> bool:
@@ -118,6 +122,18 @@ def _find_folder(text: str) -> Model:
     if not path.exists():
         raise InvalidFileError(f"there is no file or folder {path}; a model can be a folder with a {CONFIG}, or path/to/file.py:build.")
     return SOURCES["transformers"].load(str(path))
+
+
+def _find_by_weights(text: str) -> Model:
+    """Find the model of a file of weights: told by a GGUF file itself, and of a safetensors file by the configuration beside it."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise InvalidFileError(f"there is no file {path}.")
+    if path.suffix.lower() == ".gguf":
+        return SOURCES["gguf"].load(text)
+    if (path.parent / CONFIG).is_file():
+        return SOURCES["transformers"].load(str(path.parent))
+    raise UnknownNameError("model", text, (), hint=f"There is no {CONFIG} beside it, so nothing tells what its weights are of.")
 
 
 def _find_bare(name: str) -> Model:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vramcast.errors import InvalidFileError, UnknownNameError
+from vramcast.sources.checkpoint_format import weights_of
 from vramcast.sources.interface import Model
 from vramcast.sources.packages import EXTRA, folder_of, import_installed
 from vramcast.sources.torchvision_import import prepare_import
@@ -66,7 +67,7 @@ class Transformers:
         path = _path(name)
         settings = _read(path)
         config = _config(path, settings)
-        return _model(self.name, name, config, _module_class(path, settings, config))
+        return _model(self.name, name, config, _module_class(path, settings, config), weights_of(path, settings))
 
 
 def _bundled() -> list[str]:
@@ -125,7 +126,7 @@ def _module_class(path: Path, settings: Mapping[str, Any], config: Any) -> Any:
     return getattr(transformers, architectures[0])
 
 
-def _model(source: str, name: str, config: Any, module_class: Any) -> Model:
+def _model(source: str, name: str, config: Any, module_class: Any, weights: str | None) -> Model:
     takes = _input(module_class)
     task = _task(module_class.__name__, config) if takes in ("input_ids", "pixel_values") else "generic"
     longest = next((value for key in _MAX_SEQUENCE if isinstance(value := getattr(config, key, None), int) and value > 0), None)
@@ -142,6 +143,7 @@ def _model(source: str, name: str, config: Any, module_class: Any) -> Model:
         max_sequence=longest if takes == "input_ids" else None,
         window=getattr(config, "sliding_window", None) if takes == "input_ids" else None,
         classes=config.num_labels if task == "classify" else None,
+        weights=weights,
     )
 
 
@@ -175,6 +177,8 @@ def _has_position_embeddings(config: Any) -> bool:
 def _build(module_class: Any, config: Any, classes: int | None) -> nn.Module:
     """Build in the default dtype: the configuration's own would take the place of the workload's precision."""
     own = deepcopy(config)
+    if hasattr(own, "quantization_config"):  # packed by vramcast; the library would want kernels
+        del own.quantization_config
     if classes is not None:
         own.num_labels = classes
     module: nn.Module = module_class(own)

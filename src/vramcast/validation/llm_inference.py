@@ -25,15 +25,21 @@ _MODELS = {
     "meta-llama/Llama-2-7b-hf": "llama-2-7b",
     "lmsys/vicuna-7b-v1.5": "llama-2-7b",  # the architecture it was made from
     "mistralai/Mistral-7B-v0.1": "mistral-7b-v0.1",
+    "TheBloke/LLaMa-7B-GPTQ": "llama-7b",
+    "TheBloke/Llama-2-7B-GPTQ": "llama-2-7b",
+    "TheBloke/vicuna-7B-v1.5-GPTQ": "llama-2-7b",
+    "TheBloke/Mistral-7B-v0.1-GPTQ": "mistral-7b-v0.1",
 }
-_SMALLEST = 13 * 10**9
-"""Bytes below which a reading is of something else: the fp16 weights of the smallest of these models."""
+_SMALLEST, _SMALLEST_PACKED = 13 * 10**9, 35 * 10**8
+"""Bytes below which a reading is of something else: the weights of the smallest of these models, in fp16 and in 4 bits."""
 _UNKNOWN = 10**15
 """What a run without a reading of reserved memory may have reserved."""
 _FRESH = ("@f75d9f93", "@9a0db86b")
 """Commits whose benchmark empties the cache and watches the first call."""
 _LOADED_TWICE = ("@6a25a6db", "@71a60178")
 """Commits in whose runs 23.5 GB stay reserved from loading: 6a25a6db states as much reserved at batch 1 as at batch 4."""
+_PARTIAL = ("6d860440b2bdcf1e83f1",)
+"""Commits whose file states less than the weights even in fp16, so that none of its readings is of a whole run."""
 _METRIC = re.compile(r"\((forward|generate)\.(peak_memory|max_memory_\w+)\(MB\)\)")
 _METRICS: dict[str, Metric] = {
     "max_memory_allocated": "allocated", "max_memory_reserved": "reserved", "max_memory_used": "device", "peak_memory": "device",
@@ -93,8 +99,8 @@ def _run(row: dict[str, str]) -> tuple[str, ...]:
 def _reason_against(row: dict[str, str], reserved: int) -> str:
     call, figure = _reading(row)
     settings, tokens = _settings(row), _tokens(row)
-    if row["precision"] != "float16" or row["model"] not in _MODELS:
-        return "the weights are quantised"
+    if row["model"] not in _MODELS:
+        return "kernels of AutoAWQ 0.1, which split every product in eight"
     if settings.get("use_flash_attention_2"):
         return "kernels of flash-attn, a package of its own"
     if call == "generate" and len(tokens) < 2:
@@ -111,7 +117,7 @@ def _reason_against_device(row: dict[str, str], figure: str, reserved: int) -> s
         return "a sum over several cards"
     if figure == "peak_memory" and _is_of(row, ("@f75d9f93",)):
         return "the same reading as max_memory_used"
-    if measured_bytes(row) < _SMALLEST:
+    if _is_of(row, _PARTIAL) or measured_bytes(row) < (_SMALLEST if _weights(row) is None else _SMALLEST_PACKED):
         return "less than the weights"
     if _is_of(row, _FRESH) and measured_bytes(row) < (reserved or _UNKNOWN):
         return "read when the allocator had given memory back, or may have"
@@ -127,6 +133,16 @@ def _tokens(row: dict[str, str]) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", row["image_or_seq"])]
 
 
+def _weights(row: dict[str, str]) -> str | None:
+    """Return how weights are packed: bitsandbytes in 4 bits, whose two types are of one size; GPTQ on ExLlama's kernels."""
+    settings = _settings(row)
+    if settings.get("quantization_config.load_in_4bit"):
+        return "int4-nf4"
+    if "GPTQ" not in row["model"]:
+        return None
+    return "int4-gptq" if settings.get("quantization_config.exllama_config.version") == "2" else "int4-gptq-exllama"
+
+
 def _is_of(row: dict[str, str], commits: tuple[str, ...]) -> bool:
     return any(commit in row["source"] for commit in commits)
 
@@ -137,6 +153,7 @@ def _case(row: dict[str, str]) -> Case:
     workload = Workload.infer(
         preset="transformers-4.35",
         precision="fp16",
+        weights=_weights(row),
         batch=int(row["batch_per_gpu"]),
         seq=tokens[0],
         new_tokens=tokens[1] if call == "generate" else None,

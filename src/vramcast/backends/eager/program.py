@@ -10,6 +10,7 @@ from torch import nn
 from vramcast.backends.eager.blame import blamed
 from vramcast.collecting import collecting_young_objects_only, not_collecting
 from vramcast.program.prepare import prepare
+from vramcast.program.quantized import pack_weights
 from vramcast.program.run import run
 from vramcast.program.sizes import check_sizes
 from vramcast.sources.building import build_on_meta
@@ -39,21 +40,20 @@ def trace_program(model: Model, workload: Workload, capability: tuple[int, int] 
         progress(f"building {model.name}")
         with not_collecting(), plain_checks(), PlannedShapes():
             module = build_on_meta(model, workload.classes)
+            parameters = sum(parameter.numel() for parameter in module.parameters())
+            assumptions = pack_weights(module, workload, model)
         tracer = Tracer(capability or DEFAULT_CAPABILITY, workload.seed, workload.environment.torch_version)
         with collecting_young_objects_only(), tracer, blamed(model, module, workload, tracer):
+            for assumed in assumptions:
+                tracer.caveat(assumed)
             program = prepare(module, model, workload, tracer)
             progress(f"tracing {model.name}")
             held: Any = run(program, tracer)
             recording = tracer.recording()
         del held, program
-    return attribute(recording, _subject(model, module))
+    return attribute(recording, _subject(model, module, parameters))
 
 
-def _subject(model: Model, module: nn.Module) -> Subject:
-    parameters = list(module.parameters())
-    return Subject(
-        name=model.name,
-        source=model.source,
-        parameters=sum(parameter.numel() for parameter in parameters),
-        trainable_parameters=sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
-    )
+def _subject(model: Model, module: nn.Module, parameters: int) -> Subject:
+    trainable = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    return Subject(name=model.name, source=model.source, parameters=parameters, trainable_parameters=trainable)
