@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from vramcast.solvers.fit import fit
     from vramcast.solvers.limits import Fit
     from vramcast.solvers.sweep.run import sweep
+    from vramcast.study.backends import BackendComparison, compare_backends
     from vramcast.study.compare import ModelComparison, compare
     from vramcast.study.response import Sensitivity
     from vramcast.study.sensitivity import sensitivity
@@ -61,6 +62,7 @@ _HOMES = {
     "solvers.fit": ("fit",),
     "solvers.limits": ("Fit",),
     "solvers.sweep.run": ("sweep",),
+    "study.backends": ("BackendComparison", "compare_backends"),
     "study.compare": ("ModelComparison", "compare"),
     "study.response": ("Sensitivity",),
     "study.sensitivity": ("sensitivity",),
@@ -76,6 +78,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Advice",
+    "BackendComparison",
     "CardVerdict",
     "Component",
     "DataSet",
@@ -98,6 +101,7 @@ __all__ = [
     "__version__",
     "advise",
     "compare",
+    "compare_backends",
     "estimate",
     "fit",
     "forecast",

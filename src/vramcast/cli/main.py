@@ -12,6 +12,7 @@ from click.exceptions import Exit
 from click.shell_completion import shell_complete
 
 from vramcast.cli.advise import advise
+from vramcast.cli.backends import backends
 from vramcast.cli.compare import compare
 from vramcast.cli.completion import COMPLETE_VARIABLE, completion
 from vramcast.cli.diff import diff
@@ -52,7 +53,7 @@ def commands() -> None:
     """
 
 
-for command in (estimate, fit, advise, sensitivity, compare, sweep, timeline, models, gpus, rules, measure, diff, validate, completion):
+for command in (estimate, fit, advise, sensitivity, compare, backends, sweep, timeline, models, gpus, rules, measure, diff, validate, completion):
     commands.add_command(command)
 
 
