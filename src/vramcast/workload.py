@@ -13,10 +13,11 @@ import msgspec
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
+from vramcast.tensorrt_options import TensorRtOptions, check_tensorrt
 from vramcast.weight_formats import WeightFormat
 
 Mode = Literal["train", "infer"]
-Backend = Literal["eager"]
+Backend = Literal["eager", "tensorrt"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "amp-fp16", "amp-bf16"]
 Optimizer = Literal[
@@ -92,7 +93,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     mode: Mode = "infer"
     backend: Backend = "eager"
-    """What runs the model: eager PyTorch."""
+    """What runs the model: eager PyTorch, or an engine of TensorRT (inference)."""
     batch: int = 1
     """Samples per forward pass on one GPU (the micro batch when gradients are accumulated)."""
     image: tuple[int, int] | None = None
@@ -109,7 +110,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Inputs of any other kind, by name; they take the place of the model's own."""
     precision: Precision = "fp32"
     """`fp32` is what torch does by default: TF32 in cuDNN's convolutions as `environment.cudnn_tf32` says, none in matrix products
-    (`torch.backends.cuda.matmul.allow_tf32`); `tf32` allows both. `amp-…` is autocast; `fp16` and `bf16` convert the module."""
+    (`torch.backends.cuda.matmul.allow_tf32`); `tf32` allows both. `amp-…` is autocast; `fp16` and `bf16` convert the module.
+    An engine of TensorRT is built in it; `fp32` allows TF32 there, as its builder does by default."""
     weights: str | None = None
     """How the weights of linear layers are packed: a format of `weight_formats.FORMATS`, such as `int4-nf4`; None: as `precision` says."""
     optimizer: Optimizer = "adamw"
@@ -163,6 +165,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Details of the training loop that seldom need to be given by hand."""
     environment: Environment = Environment()
     """The software stack."""
+    tensorrt: TensorRtOptions = TensorRtOptions()
+    """How an engine is built and run; for the backend of that name."""
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -290,6 +294,7 @@ def _check_values(workload: Workload) -> None:
 
 
 def _check_combinations(workload: Workload) -> None:
+    check_tensorrt(workload)
     if not workload.is_training:
         _check_inference(workload)
     elif workload.new_tokens is not None:

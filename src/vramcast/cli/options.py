@@ -17,6 +17,8 @@ from vramcast.cli.sections import SectionedOption
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.presets import PRESETS, applied
+from vramcast.tensorrt_options import TensorRtOptions
+from vramcast.units import parse_bytes
 from vramcast.weight_formats import PACKED
 from vramcast.workload import BACKENDS, OPTIMIZERS, PRECISIONS, Habits, Workload, make
 from vramcast.workload_file import read_fields
@@ -34,6 +36,19 @@ def _image_size(_ctx: click.Context, _param: click.Parameter, text: str | None) 
     return (int(match[1]), int(match[2] or match[1])) if match else None
 
 
+def _profile(_ctx: click.Context, _param: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """Read `1:4:8` for the smallest, best and largest batch."""
+    match = re.fullmatch(r"(\d+):(\d+):(\d+)", (text or "").strip())
+    if text is not None and match is None:
+        raise click.BadParameter(f"{text!r} is not a profile such as 1:4:8 (smallest, best and largest batch).")
+    return tuple(map(int, match.groups())) if match else None
+
+
+def _bytes(_ctx: click.Context, _param: click.Parameter, text: str | None) -> int | None:
+    """Read a size such as 512MiB."""
+    return None if text is None else parse_bytes(text)
+
+
 def _option(section: str, *names: str, **settings: Any) -> Callable[[Command], Command]:
     return click.option(*names, cls=SectionedOption, section=section, **settings)
 
@@ -44,7 +59,7 @@ def _switch(section: str, name: str, text: str) -> Callable[[Command], Command]:
 
 
 _WHAT, _NUMBERS, _LOOP, _RUN = "What is run", "Numbers", "Optimizer and training loop", "Whole run"
-_STACK, _FURTHER = "Software stack", "Further"
+_STACK, _ENGINE, _FURTHER = "Software stack", "TensorRT (--backend tensorrt)", "Further"
 
 _HABITS = Habits.__struct_fields__
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -117,12 +132,18 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN: measured so; forecasts do not depend on it yet."),
     _option(_STACK, "--cublas-workspace", metavar="CONFIG", help="CUBLAS_WORKSPACE_CONFIG, such as :4096:8."),
     _switch(_STACK, "cudnn-tf32", "torch.backends.cudnn.allow_tf32 (on by default)."),
+    _option(_ENGINE, "--quantization", type=click.Choice(["none", "int8", "fp8"]), help="Of layers with such kernels; others run in --precision."),
+    _option(_ENGINE, "--contexts", type=int, metavar="N", help="Execution contexts at once; each has its own plan and bindings."),
+    _option(_ENGINE, "--profile", callback=_profile, metavar="MIN:OPT:MAX", help="Batches of the profile, such as 1:4:8; the largest counts."),
+    _option(_ENGINE, "--workspace", callback=_bytes, metavar="SIZE", help="Limit of a layer's scratch, such as 1GiB."),
+    _option(_ENGINE, "--bindings", type=click.Choice(["fp32", "engine"]), help="Type of inputs and outputs: fp32, or the engine's own precision."),
     _option(_FURTHER, "--seed", type=int, metavar="N", help="Seed of the drawn values."),
 )
 
+_TENSORRT = TensorRtOptions.__struct_fields__
 _VALIDATION = {"val_batch": "batch", "val_precision": "precision", "val_image": "image", "val_ema": "uses_ema"}
 _ENVIRONMENT = Environment.__struct_fields__
-_PARTS = ("validation", "habits", "environment")
+_PARTS = ("validation", "habits", "environment", "tensorrt")
 """Fields that have fields of their own, which can be given one by one."""
 _NAMED_ALIKE = set(Workload.__struct_fields__) - {"ema", *_PARTS}
 
@@ -166,6 +187,7 @@ def fields_from(options: Options) -> dict[str, Any]:
         "validation": {field: options[name] for name, field in _VALIDATION.items() if options[name] is not None},
         "habits": dict(_habit(text) for text in options["habits"]),
         "environment": {field: options[field] for field in _ENVIRONMENT if options[field] is not None},
+        "tensorrt": {field: options[field] for field in _TENSORRT if options[field] is not None},
     }
     return fields | {name: value for name, value in parts.items() if value}
 
