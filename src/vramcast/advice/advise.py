@@ -72,7 +72,8 @@ def advise(
     advised = [_advised(situation, [single], single.estimate, single.change.workload) for single in pulled]
     advised += [_advised(situation, pair, estimate, changed) for pair, estimate, changed in pairs]
     return Advice(
-        vramcast=__version__, model=before.model, workload=before.workload, gpu=before.gpu, fits=before.fits, headroom_bytes=before.headroom_bytes,
+        vramcast=__version__, model=before.model, workload=before.workload, gpu=before.gpu, fits=before.fits, verdict=before.verdict,
+        confidence=before.confidence, headroom_bytes=before.headroom_bytes,
         peak=before.peak, phases=before.phases, components=before.components,
         advised=tuple(sorted(advised, key=lambda one: (-one.freed_bytes, len(one.levers), one.name))),
         not_applicable=tuple(not_applicable), failed=tuple(failed), caveats=before.caveats,
@@ -98,7 +99,7 @@ def _singles(levers: Sequence[Lever], situation: Situation, workloads: Workloads
 def _pull(lever: Lever, changes: Sequence[Change], situation: Situation, workloads: Workloads) -> _Pulled:
     """Pull a lever as little as makes the workload fit; once where it fits, or nothing does."""
     first = _Pulled(lever, 0, changes[0], workloads.estimate(changes[0].workload, changes[0].name))
-    if situation.estimate.fits is not False or first.estimate.fits:
+    if situation.estimate.verdict in (None, "fits") or first.estimate.verdict == "fits":
         return first
     last = first
     for index, change in enumerate(changes[1:_FAR], start=1):
@@ -106,7 +107,7 @@ def _pull(lever: Lever, changes: Sequence[Change], situation: Situation, workloa
             last = _Pulled(lever, index, change, workloads.estimate(change.workload, change.name))
         except VramcastError:  # an image too small for the network, for one: what is milder was forecast
             return last
-        if last.estimate.fits:
+        if last.estimate.verdict == "fits":
             return last
     return last
 
@@ -142,7 +143,8 @@ def _advised(situation: Situation, pulled: Sequence[_Pulled], estimate: Estimate
         name=" + ".join(one.change.name for one in pulled),
         levers=tuple(one.lever.name for one in pulled),
         freed_bytes=_freed(situation, estimate),
-        peak=estimate.peak, phase=binding_phase(estimate), fits=estimate.fits, headroom_bytes=estimate.headroom_bytes,
+        peak=estimate.peak, phase=binding_phase(estimate), fits=estimate.fits, verdict=estimate.verdict,
+        confidence=estimate.confidence, headroom_bytes=estimate.headroom_bytes,
         costs=tuple(Cost(computation=one.lever.computation, risk=one.lever.risk, effort=one.lever.effort) for one in pulled),
         code=tuple(one.change.code for one in pulled), options=tuple(one.change.options for one in pulled),
         workload={name: value for name, value in after.items() if value != before[name]},

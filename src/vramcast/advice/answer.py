@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary, Peak, PhasePeak
+from vramcast.verdict import Verdict
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,9 @@ class Advised(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     """Phase of the run that sets the peak then."""
     fits: bool | None
+    verdict: Verdict | None
+    """As in an estimate: whether it makes the workload fit."""
+    confidence: float | None
     headroom_bytes: int | None
     costs: tuple[Cost, ...]
     """One per lever."""
@@ -58,6 +62,9 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     gpu: GpuSummary | None
     fits: bool | None
     """As it is; None where no card was named."""
+    verdict: Verdict | None
+    """As in an estimate."""
+    confidence: float | None
     headroom_bytes: int | None
     peak: Peak
     phases: tuple[PhasePeak, ...]

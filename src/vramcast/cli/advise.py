@@ -12,6 +12,7 @@ from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.cli.sections import SectionedCommand, SectionedOption
 from vramcast.units import format_bytes, format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ Exit codes:
   1 nothing makes it fit                                        3 no forecast came about"""
 _WIDTH = 120
 _ANSWER = "Card and answer"
-_HEADER = ("frees", "process", "fits", "peak in", "lever", "costs")
+_HEADER = ("frees", "process", "verdict", "peak in", "lever", "costs")
 
 
 @click.command("advise", cls=SectionedCommand, epilog=EXAMPLES)
@@ -92,18 +93,19 @@ def _head(advice: Advice) -> str:
     if advice.gpu is None:
         return f"{subject}; {peak}"
     usable = f"of {format_gib(advice.gpu.usable_bytes)} on {advice.gpu.name}"
-    if advice.fits:
-        return f"fits: {subject} {usable}; {peak}"
-    best = sum(bool(one.fits) for one in advice.advised)
-    verdict = f"{best} of {len(advice.advised)} changes make it fit" if best else "nothing tried makes it fit"
-    return f"does not fit: {subject} {usable}; {peak}\n{verdict}"
+    standing = f"{verdict_words(advice.fits, advice.confidence)}: {subject} {usable}; {peak}"
+    if advice.verdict == "fits":
+        return standing
+    best, close = (sum(one.verdict == verdict for one in advice.advised) for verdict in ("fits", "too close to call"))
+    found = f"{best} of {len(advice.advised)} changes make it fit" if best else "nothing tried makes it fit"
+    return f"{standing}\n{found}" + (f"; with {close} it is too close to call" if close else "")
 
 
 def _row(one: Advised) -> tuple[str, ...]:
     single = "; ".join(part for part in (one.costs[0].computation, one.costs[0].risk) if part) or f"only {one.costs[0].effort}"
     costs = single if len(one.costs) == 1 else "what both cost"
-    fits = {None: "-", True: "yes", False: "no"}[one.fits]
-    return format_gib(one.freed_bytes), format_gib(one.peak.device_bytes), fits, one.phase, one.name, costs
+    verdict = verdict_words(one.fits, one.confidence)
+    return format_gib(one.freed_bytes), format_gib(one.peak.device_bytes), verdict, one.phase, one.name, costs
 
 
 def _ways(advised: list[Advised]) -> Iterator[tuple[str, str]]:

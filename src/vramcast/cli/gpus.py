@@ -16,6 +16,7 @@ from vramcast.gpu import naming
 from vramcast.gpu.catalogue import load
 from vramcast.gpu.spec import GpuSpec
 from vramcast.units import format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
     from vramcast.solvers.cards import CardVerdict
@@ -88,7 +89,7 @@ def _verdict_row(verdict: CardVerdict) -> tuple[str, ...]:
         return verdict.gpu, format_gib(verdict.usable_bytes), verdict.verdict, "-", "-", "-"
     span = f"{format_gib(shown.low_bytes).removesuffix(' GiB')}–{format_gib(shown.high_bytes)}"
     sizes = (format_gib(shown.device_bytes), span, format_gib(verdict.headroom_bytes or 0))
-    return verdict.gpu, format_gib(verdict.usable_bytes), verdict.verdict, *sizes
+    return verdict.gpu, format_gib(verdict.usable_bytes), verdict_words(verdict.fits, verdict.confidence), *sizes
 
 
 def _matches(card: GpuSpec, pattern: str) -> bool:

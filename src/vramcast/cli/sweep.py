@@ -20,6 +20,7 @@ from vramcast.errors import UsageError
 from vramcast.reports.drawing import check_drawing
 from vramcast.reports.files import check_writable
 from vramcast.units import format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
     from vramcast.solvers.sweep.grid import Grid
@@ -134,7 +135,7 @@ _SIZES = {"live": "live_bytes", "allocated": "allocated_bytes", "reserved": "res
 
 def _show(records: Sequence[Record]) -> None:
     sizes = {title: name for title, name in _SIZES.items() if any(getattr(record, name) is not None for record in records)}
-    header = (*records[0].axes, *sizes, "fits")
+    header = (*records[0].axes, *sizes, "verdict")
     print_table(header, (_row(record, sizes.values()) for record in records), numbers=header[:-1])
     for error in dict.fromkeys(record.error for record in records if record.error):
         click.echo(f"! no forecast: {error}")
@@ -142,8 +143,7 @@ def _show(records: Sequence[Record]) -> None:
 
 def _row(record: Record, names: Iterable[str]) -> tuple[str, ...]:
     sizes = [getattr(record, name) for name in names]
-    fits = {None: "-", True: "yes", False: "no"}[record.fits]
-    verdict = "no forecast" if record.error else fits
+    verdict = "no forecast" if record.error else verdict_words(record.fits, record.confidence)
     return *map(str, record.axes.values()), *("-" if size is None else format_gib(size) for size in sizes), verdict
 
 

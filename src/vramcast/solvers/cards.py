@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from vramcast.answer import Estimate
 from vramcast.backends.registry import backend_of
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.errors import ForecastError
 from vramcast.gpu.catalogue import load
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import Progress, forecast
-from vramcast.solvers.limits import Figures, figures, may_fit, surely_fits
+from vramcast.solvers.limits import Figures, figures
 from vramcast.sources import registry
 from vramcast.sources.python_object import model_of
 from vramcast.trace import Trace
 from vramcast.tracing.cuda.capability_groups import stands_for
+from vramcast.verdict import Verdict
 from vramcast.workload import Workload
 
 if TYPE_CHECKING:
     from torch import nn
-
-Verdict = Literal["surely fits", "fits", "may fit", "does not fit", "does not run"]
 
 
 class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +32,10 @@ class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
     usable_bytes: int
     compute_capability: str | None
-    verdict: Verdict
-    """`surely fits`: the forecast's whole range does; `fits`: the forecast does; `may fit`: its lower end does;
-    `does not run`: the program itself refuses such a chip."""
+    verdict: Verdict | Literal["does not run"]
+    """As in an estimate; `does not run`: the program itself refuses such a chip."""
+    confidence: float | None
+    """Share of comparable measured cases that would fit; None where it does not run, or that is not known."""
     fits: bool
     headroom_bytes: int | None
     figures: Figures | None
@@ -100,20 +99,18 @@ def _verdict(card: GpuSpec, trace: Trace | ForecastError, workload: Workload) ->
         "compute_capability": None if capability is None else f"{capability[0]}.{capability[1]}",
     }  # fmt: skip
     if isinstance(trace, ForecastError):
-        return CardVerdict(**known, verdict="does not run", fits=False, headroom_bytes=None, figures=None, reason=str(trace))
+        return CardVerdict(**known, verdict="does not run", confidence=None, fits=False, headroom_bytes=None, figures=None, reason=str(trace))
     estimate = forecast(trace, card, workload)
     shown = figures(workload.batch, estimate)
-    return CardVerdict(**known, verdict=_judged(estimate), fits=bool(estimate.fits), headroom_bytes=shown.headroom_bytes, figures=shown)
+    said = estimate.verdict or "does not fit"
+    return CardVerdict(
+        **known, verdict=said, confidence=estimate.confidence, fits=bool(estimate.fits), headroom_bytes=shown.headroom_bytes, figures=shown
+    )
 
 
-def _judged(estimate: Estimate) -> Verdict:
-    if surely_fits(estimate):
-        return "surely fits"
-    if estimate.fits:
-        return "fits"
-    return "may fit" if may_fit(estimate) else "does not fit"
+_RANKS = {"fits": 0, "too close to call": 1, "does not fit": 2, "does not run": 3}
 
 
-def _order(verdict: CardVerdict) -> tuple[bool, bool, int, str]:
+def _order(found: CardVerdict) -> tuple[int, int, str]:
     """Those that suffice by growing memory, the others by shrinking: what is nearest to sufficing stands in the middle."""
-    return verdict.figures is None, not verdict.fits, verdict.usable_bytes if verdict.fits else -verdict.usable_bytes, verdict.gpu
+    return _RANKS[found.verdict], found.usable_bytes if found.verdict == "fits" else -found.usable_bytes, found.gpu

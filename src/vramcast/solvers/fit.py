@@ -25,7 +25,7 @@ from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import requested_bytes
 from vramcast.pipeline import Progress
 from vramcast.solvers.ladder import NEIGHBOURS, Ladder
-from vramcast.solvers.limits import Fit, Varied, figures, may_fit, surely_fits
+from vramcast.solvers.limits import Fit, Varied, figures, is_expected_to_fit, may_fit, surely_fits
 from vramcast.solvers.points import BATCH, IMAGE, SEQUENCE, Points, find_model, workload_at
 from vramcast.solvers.search import largest
 from vramcast.sources.interface import TASKS_WITH_OBJECTS
@@ -189,7 +189,7 @@ def _check(model: Model, workload: Workload, vary: Varied, step: int | None, at_
 
 def _answer(ladder: Ladder, vary: Varied) -> Fit:
     ladder.find_start()
-    expected = ladder.largest(lambda estimate: bool(estimate.fits), max(ladder.guess, ladder.start))
+    expected = ladder.largest(is_expected_to_fit, max(ladder.guess, ladder.start))
     surely, may = ladder.largest_below(expected, surely_fits) if expected else 0, ladder.largest(may_fit, expected or ladder.start)
     rungs = {"surely": surely, "expected": expected, "may": may, "beyond": may + 1 if may < ladder.most else 0, "smallest": ladder.start}
     estimates = {name: ladder.estimate_or_none(rung) for name, rung in rungs.items()}
