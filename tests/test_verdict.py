@@ -25,7 +25,7 @@ def test_every_command_says_the_same(gpu: str) -> None:
     asked = estimate(MODEL, WORKLOAD, gpu)
     said = (asked.fits, asked.verdict, asked.confidence)
     card = resolve(gpu)
-    (judged,) = gpus_for(MODEL, WORKLOAD, [card])
+    (judged,) = gpus_for(MODEL, WORKLOAD, [card]).cards
     assert (judged.fits, judged.verdict, judged.confidence) == said
     (record,) = sweep(MODEL, WORKLOAD, {"batch": [16]}, gpu, processes=1)
     assert (record.fits, record.verdict, record.confidence) == said

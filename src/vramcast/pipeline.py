@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,8 @@ from vramcast.answer import Estimate
 from vramcast.backends.registry import backend_of
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.collecting import not_collecting
-from vramcast.data import DataSet, read_data
-from vramcast.data.worst_batch import with_data
-from vramcast.errors import UnknownNameError, WorkloadError
+from vramcast.data.worst_batch import Data, for_worst_batch
+from vramcast.errors import UnknownNameError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import bytes_per_target, has_targets, with_more_targets
@@ -39,7 +37,7 @@ Progress = Callable[[str], None]
 
 def estimate(
     model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec | None = None, *,
-    data: DataSet | str | os.PathLike[str] | None = None, progress: Progress | None = None,
+    data: Data | None = None, progress: Progress | None = None,
 ) -> Estimate:  # fmt: skip
     """Forecast what a model needs under a workload, and whether a card has it.
 
@@ -55,8 +53,7 @@ def estimate(
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     report = progress or (lambda _: None)
     if isinstance(model, str) and is_count(model):
-        if data is not None:
-            raise WorkloadError(f"{model} is a number of parameters, which no data set makes larger. Name a model, or leave the data set out.")
+        for_worst_batch(data, workload, model)  # refuses one
         return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
     try:
         with not_collecting():  # while packages are imported
@@ -65,9 +62,7 @@ def estimate(
         if not isinstance(model, str) or not is_weights_file(model):
             raise
         return _lower_bound(forecast(trace_stored_weights(Path(model).expanduser(), workload), card, workload))
-    if data is None:
-        return _traced_and_forecast(found, workload, card, report)
-    worst, summary = with_data(data if isinstance(data, DataSet) else read_data(data, progress=report), workload, found)
+    worst, summary = for_worst_batch(data, workload, found, progress=report)
     return msgspec.structs.replace(_traced_and_forecast(found, worst, card, report), data=summary)
 
 

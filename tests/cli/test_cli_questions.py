@@ -36,7 +36,7 @@ def test_fit_says_where_nothing_fits(model: list[str], capsys: pytest.CaptureFix
 
 def test_gpus_for_a_model(model: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gpus", "rtx 40", "--for", *model, "--format", "json"]) == 0
-    verdicts = json.loads(capsys.readouterr().out)
+    verdicts = json.loads(capsys.readouterr().out)["cards"]
     assert all("RTX 40" in verdict["gpu"] and verdict["verdict"] == "fits" for verdict in verdicts)
     assert main(["gpus", "t4", "--batch", "4"]) == 2
     assert "--for MODEL" in capsys.readouterr().err

@@ -17,6 +17,7 @@ from vramcast.advice.levers import LEVERS
 from vramcast.advice.reasons import binding_phase, why_not
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.answer import Estimate
+from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import VramcastError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
@@ -50,11 +51,12 @@ class _Pulled:
 
 def advise(
     model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec | None = None, *,
-    levers: Sequence[Lever] = LEVERS, progress: Progress | None = None,
+    levers: Sequence[Lever] = LEVERS, data: Data | None = None, progress: Progress | None = None,
 ) -> Advice:  # fmt: skip
     """Forecast what each lever would free, and which make the workload fit on a card.
 
-    A lever that cannot be traced is among `failed`, with the reason, and the others go on.
+    With `data`, as for `estimate`, all forecasts are for the worst batch. A lever that cannot be traced is among `failed`, with the reason,
+    and the others go on.
 
     Raises:
         UsageError: an unknown model or card, a missing extra, an illegal allocator option.
@@ -63,7 +65,9 @@ def advise(
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     found = model_or_count(model)
-    workloads = Workloads(found, card, progress or (lambda _: None))
+    report = progress or (lambda _: None)
+    workload, summary = for_worst_batch(data, workload, found, progress=report)
+    workloads = Workloads(found, card, report)
     before = workloads.estimate(workload, "as it is")
     capability = card.compute_capability if card else None
     situation = Situation(None if isinstance(found, str) else found, workload, before, capability is None or capability >= _BF16_SINCE)
@@ -74,7 +78,7 @@ def advise(
     return Advice(
         vramcast=__version__, model=before.model, workload=before.workload, gpu=before.gpu, fits=before.fits, verdict=before.verdict,
         confidence=before.confidence, headroom_bytes=before.headroom_bytes,
-        peak=before.peak, phases=before.phases, components=before.components,
+        data=summary, peak=before.peak, phases=before.phases, components=before.components,
         advised=tuple(sorted(advised, key=lambda one: (-one.freed_bytes, len(one.levers), one.name))),
         not_applicable=tuple(not_applicable), failed=tuple(failed), caveats=before.caveats,
     )  # fmt: skip

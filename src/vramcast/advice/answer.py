@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary, Peak, PhasePeak
+from vramcast.footprint import CaveatNote, DataSummary, GpuSummary, ModelSummary, Peak, PhasePeak
 from vramcast.verdict import Verdict
 
 
@@ -66,6 +66,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """As in an estimate."""
     confidence: float | None
     headroom_bytes: int | None
+    data: DataSummary | None
+    """What the data set says; None where none was named."""
     peak: Peak
     phases: tuple[PhasePeak, ...]
     components: dict[str, int]

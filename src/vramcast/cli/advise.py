@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
+from vramcast.cli.data_options import data_from, data_options, print_data
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
@@ -23,6 +24,7 @@ EXAMPLES = """\b
 Examples:
   vramcast advise yolo11m --train --batch 16 --image 1280 --gpu "rtx 3060"
   vramcast advise yolo11n --train --preset ultralytics --batch 32 --gpu 4GiB
+  vramcast advise yolo11n --train --preset ultralytics --batch 32 --data coco128/data.yaml --gpu 4GiB
   vramcast advise torchvision:resnet50 --train --batch 256 --ema --gpu "rtx 4090"
   vramcast advise timm:vit_base_patch16_224 --train --batch 128 --gpu t4 --format json
   vramcast advise params:1.3B --train --gpu 16GiB
@@ -42,8 +44,9 @@ _HEADER = ("frees", "process", "verdict", "peak in", "lever", "costs")
               help="A card (`vramcast gpus` lists them), a size such as 24GiB, or auto for the one in this machine.")  # fmt: skip
 @click.option("--format", "form", cls=SectionedOption, section=_ANSWER, type=click.Choice(["terminal", "json"]), default="terminal",
               help="terminal (the default) or json.")  # fmt: skip
+@data_options
 @workload_options
-def advise(model: str, gpu: str | None, form: str, **options: object) -> bool | None:
+def advise(model: str, gpu: str | None, form: str, **options: Any) -> bool | None:
     """Say what would make MODEL fit on a card, or free most.
 
     Each lever (precision, layout, checkpointing, optimizer, batch, image, allocator ...) is a changed workload with a forecast of its own,
@@ -53,7 +56,7 @@ def advise(model: str, gpu: str | None, form: str, **options: object) -> bool | 
     from vramcast.advice.advise import advise as find_advice
 
     with stages() as progress:
-        advice = find_advice(model, workload, card, progress=progress)
+        advice = find_advice(model, workload, card, data=data_from(options, progress), progress=progress)
     if form == "json":
         print_json(advice)
     else:
@@ -81,6 +84,7 @@ def _show(advice: Advice) -> None:
             levers.setdefault(left_out.reason, []).append(left_out.lever)
         reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in levers.items())
         click.echo(f"\nDoes not apply:\n{click.wrap_text(reasons, _WIDTH, '  ', '  ')}")
+    print_data(advice.data)
     for left_out in advice.failed:
         click.echo(f"! {left_out.lever} could not be forecast: {left_out.reason}")
 

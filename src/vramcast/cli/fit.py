@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
-from vramcast.cli.data_options import data_from, data_options
+from vramcast.cli.data_options import data_from, data_options, print_data
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.cli.sections import SectionedCommand, SectionedOption
-from vramcast.reports import wording
 from vramcast.units import format_gib
 from vramcast.verdict import verdict_words
 
@@ -83,8 +82,7 @@ def _show(found: Fit) -> None:
     rows = [row for row in rows if row[1] is not None] or [("needs", found.smallest)]
     click.echo()
     print_table(("", found.vary, *_HEADER[1:]), (_row(name, shown) for name, shown in rows if shown), numbers=(found.vary, *_HEADER[1:-1]))
-    for line in wording.data(found.data) if found.data else ():
-        click.echo(f"= {line}")
+    print_data(found.data)
     for note in found.notes:
         click.echo(f"+ {note}")
     for caveat in found.caveats:

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from vramcast.backends.registry import backend_of
-from vramcast.closed_form import is_count, trace_parameters
+from vramcast.closed_form import trace_parameters
+from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import ForecastError
+from vramcast.footprint import DataSummary, ModelSummary
 from vramcast.gpu.catalogue import load
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import Progress, forecast
 from vramcast.solvers.limits import Figures, figures
-from vramcast.sources import registry
-from vramcast.sources.python_object import model_of
+from vramcast.solvers.workloads import model_or_count
 from vramcast.trace import Trace
 from vramcast.tracing.cuda.capability_groups import stands_for
 from vramcast.verdict import Verdict
+from vramcast.version import __version__
 from vramcast.workload import Workload
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from vramcast.sources.interface import Model
 
 
 class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,24 +48,48 @@ class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Why it does not run."""
 
 
+class CardVerdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cards would do."""
+
+    schema: str = "vramcast/gpus-1"
+    vramcast: str
+    """Version that made it."""
+    model: ModelSummary
+    workload: dict[str, object]
+    """The workload's fields as used, presets and data set applied."""
+    data: DataSummary | None
+    """What the data set says; None where none was named."""
+    cards: tuple[CardVerdict, ...]
+    """Those that suffice first, the smallest of them at the top."""
+
+
 def gpus_for(
-    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, cards: Iterable[GpuSpec] | None = None, *, progress: Progress | None = None
-) -> tuple[CardVerdict, ...]:
+    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, cards: Iterable[GpuSpec] | None = None, *,
+    data: Data | None = None, progress: Progress | None = None,
+) -> CardVerdicts:  # fmt: skip
     """Return the verdict for every card (None: all that are known): those that suffice first, the smallest of them at the top.
 
-    The model is traced once for all cards whose kernels choose alike; scratch, allocator and context are each card's own.
+    The model is traced once for all cards whose kernels choose alike; scratch, allocator and context are each card's own. With `data`, as for
+    `estimate`, the forecast is for the worst batch.
 
     Raises:
         UsageError: an unknown model, a missing extra, an unreadable file.
         ModelError, UntraceableError: as `pipeline.estimate`.
     """
     chosen = tuple(load() if cards is None else cards)
-    trace = _tracer(model, workload, progress or (lambda _: None))
+    found, report = model_or_count(model), progress or (lambda _: None)
+    workload, summary = for_worst_batch(data, workload, found, progress=report)
+    trace = _tracer(found, workload, report)
     traces = {group: _trace_or_error(trace, group) for group in dict.fromkeys(map(_group, chosen))}
     errors = [found for found in traces.values() if isinstance(found, ForecastError)]
     if errors and len(errors) == len(traces):
         raise errors[0]
-    return tuple(sorted((_verdict(card, traces[_group(card)], workload) for card in chosen), key=_order))
+    subject = next(found for found in traces.values() if isinstance(found, Trace)).subject
+    summary_of_model = ModelSummary(
+        name=subject.name, source=subject.source, parameters=subject.parameters, trainable_parameters=subject.trainable_parameters
+    )
+    verdicts = sorted((_verdict(card, traces[_group(card)], workload) for card in chosen), key=_order)
+    return CardVerdicts(vramcast=__version__, model=summary_of_model, workload=workload.as_dict(), data=summary, cards=tuple(verdicts))
 
 
 def _trace_or_error(trace: Callable[[tuple[int, int] | None], Trace], group: tuple[int, int] | None) -> Trace | ForecastError:
@@ -76,18 +104,15 @@ def _group(card: GpuSpec) -> tuple[int, int] | None:
     return None if card.compute_capability is None else stands_for(card.compute_capability)
 
 
-def _tracer(
-    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, progress: Progress
-) -> Callable[[tuple[int, int] | None], Trace]:  # fmt: skip
-    if isinstance(model, str) and is_count(model):
+def _tracer(model: Model | str, workload: Workload, progress: Progress) -> Callable[[tuple[int, int] | None], Trace]:
+    if isinstance(model, str):
         counted = trace_parameters(model, workload)
         return lambda _: counted
-    found = registry.find(model) if isinstance(model, str) else model_of(model)
 
     def trace(capability: tuple[int, int] | None) -> Trace:
 
         named = "an unknown chip" if capability is None else f"compute capability {capability[0]}.{capability[1]}"
-        return backend_of(workload).trace(found, workload, capability, lambda stage: progress(f"{stage} for {named}"))
+        return backend_of(workload).trace(model, workload, capability, lambda stage: progress(f"{stage} for {named}"))
 
     return trace
 
