@@ -78,7 +78,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         _WHAT,
         "--preset",
         type=click.Choice(tuple(PRESETS)),
-        help="Habits of a trainer, or of a library's older version; options given here take precedence.",
+        help="Habits of a trainer, or of an older version of one or of a library; options given here take precedence.",
     ),
     _option(
         _WHAT,

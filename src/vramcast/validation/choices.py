@@ -13,7 +13,8 @@ _CHOICES = {
     "real-models-a100": "the copies that TF32 holds for the gradient of a weight (the slope of VGG-16 over its batches)",
     "ultralytics-logs": (
         "the copies that half types hold for the gradient of a weight (1.5 of five values tried is the best in either half of the models, so the one "
-        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), and twice the mean objects in the fullest image"
+        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), twice the mean objects in the "
+        "fullest image, and that older assigners were looked for in the sources because of these rows"
     ),
     "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
 }
