@@ -55,12 +55,12 @@ def fit(before: ConvolutionParameters, measured: str | None, folder: Path, proce
 def _searched(
     first: ConvolutionParameters, cases: list[Judgeable], folder: Path, processes: int, counted: Counted
 ) -> ConvolutionParameters:  # fmt: skip
-    usable = fitting_cases.searched(cases)
+    usable = fitting_cases.fitted_on(cases)
     with counted("tracing the cases to fit on") as progress:
         _check(forecast_once(usable, (first,), folder, processes, progress)[0])
     for case_sets in dict.fromkeys(knob.case_sets for knob in KNOBS):
         knobs = [knob for knob in KNOBS if knob.case_sets == case_sets]
-        tried = fitting_cases.searched(cases, case_sets)
+        tried = fitting_cases.fitted_on(cases, case_sets)
         with forecasting_again(tried, folder, processes) as forecasts, counted(f"fitting on {', '.join(case_sets)}") as progress:
 
             def losses(knob: Knob, candidates: Sequence[ConvolutionParameters]) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vramcast.validation import registry
@@ -11,8 +12,8 @@ from vramcast.validation.completeness import incomplete
 from vramcast.validation.outcome import sample
 
 SETS = ("timm-a100", "real-models-a100", "ultralytics-logs", "yolo-autobatch")
-_MOST_SEARCHED = 360
-"""Cases of a set that every candidate is tried on; the residuals are of all."""
+_MOST = 300
+"""Cases of each half of a set: enough for the errors of any two candidates to be told apart, few enough to try some hundred of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +22,6 @@ class Judgeable:
 
     case_set: str
     case: Case
-    is_complete: bool
-    """False: its figure is evidently not of a whole run (`completeness.py`); it is reported, and not fitted on."""
 
     @property
     def is_fitted_on(self) -> bool:
@@ -31,20 +30,22 @@ class Judgeable:
 
 
 def read(folder: str | None) -> list[Judgeable]:
-    """Return every case. Raises `InvalidFileError`: the figures of a set cannot be read."""
-    found = []
+    """Return cases of both halves of each set, evenly spread; those whose figures are evidently not of a whole run are left out.
+
+    Raises:
+        InvalidFileError: the figures of a set cannot be read.
+    """
+    found: list[Judgeable] = []
     for name in SETS:
         cases, _ = registry.find(name).read(folder)
         flawed = incomplete(cases)
-        found += [Judgeable(name, case, case.id not in flawed) for case in cases]
+        usable = [case for case in cases if case.id not in flawed]
+        for is_fitted_on in (True, False):
+            half = [case for case in usable if in_first_half(case.group) is is_fitted_on]
+            found += [Judgeable(name, case) for case in sample(half, _MOST)]
     return found
 
 
-def searched(cases: list[Judgeable], case_sets: tuple[str, ...] = SETS) -> list[Judgeable]:
-    """Return those that candidates are tried on: of the fitting half, at most some hundred a set, evenly spread."""
-    found = []
-    for name in case_sets:
-        usable = [item for item in cases if item.case_set == name and item.is_fitted_on and item.is_complete]
-        kept = {case.id for case in sample([item.case for item in usable], _MOST_SEARCHED)}
-        found += [item for item in usable if item.case.id in kept]
-    return found
+def fitted_on(cases: Sequence[Judgeable], case_sets: Sequence[str] = SETS) -> list[Judgeable]:
+    """Return those of the fitting half, of some sets."""
+    return [item for item in cases if item.is_fitted_on and item.case_set in case_sets]
