@@ -11,7 +11,7 @@ import click
 
 from vramcast.cli.output import print_json, reader_may_leave
 from vramcast.cli.progress import counted
-from vramcast.errors import EXIT_WORSENED
+from vramcast.errors import EXIT_BROKEN_LAW, EXIT_WORSENED
 
 if TYPE_CHECKING:
     from vramcast.validation.case import CaseSet
@@ -25,7 +25,11 @@ Examples:
   vramcast validate --measured measured/ --document docs/accuracy.md
   vramcast validate --sample 40 --baseline validation/baseline.json
   vramcast validate --measured measured/ --calibrate src/vramcast/calibration/residuals.json
-  vramcast validate --measured measured/ --fit-workspaces src/vramcast/workspace/cudnn.toml"""
+  vramcast validate --measured measured/ --fit-workspaces src/vramcast/workspace/cudnn.toml
+
+\b
+Exit codes:
+  0 held    1 worse than --baseline, or recorded runs whose replay does not give what they reserved    2 wrong usage"""
 
 
 @click.command("validate", epilog=EXAMPLES)
@@ -75,8 +79,13 @@ def validate(
         page.write(Path(document), validation, examined, measured, _command(sets, sample))
     if write_baseline:
         baseline.write(Path(write_baseline), validation, sample)
+    broken = [law for summary in validation.sets for law in summary.laws if law.broken]
+    for law in broken:
+        click.echo(f"broken law: {wording.held(law)}", err=True)
     if held_against is not None:
         _hold(baseline.worsened(held_against, validation))
+    if broken:
+        click.get_current_context().exit(EXIT_BROKEN_LAW)
 
 
 def _readable(sets: Sequence[CaseSet], measured: str | None) -> list[CaseSet]:
