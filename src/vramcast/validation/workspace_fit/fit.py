@@ -12,10 +12,10 @@ from vramcast.validation.accuracy import in_first_half
 from vramcast.validation.outcome import Outcome
 from vramcast.validation.workspace_fit import fitting_cases
 from vramcast.validation.workspace_fit.fitting_cases import Judgeable
-from vramcast.validation.workspace_fit.forecasting import Progress, forecast_once, forecasting_again
-from vramcast.validation.workspace_fit.knobs import KNOBS, Knob, start
+from vramcast.validation.workspace_fit.forecasting import Forecasts, Progress, forecast_once, forecasting_again
+from vramcast.validation.workspace_fit.knobs import KNOBS, start
 from vramcast.validation.workspace_fit.loss import constant_of, errors, loss
-from vramcast.validation.workspace_fit.search import search
+from vramcast.validation.workspace_fit.search import Losses, search
 from vramcast.workspace.cudnn_parameters import ConvolutionParameters, Residual
 
 Counted = Callable[[str], AbstractContextManager[Progress]]
@@ -62,12 +62,20 @@ def _searched(
         knobs = [knob for knob in KNOBS if knob.case_sets == case_sets]
         tried = fitting_cases.fitted_on(cases, case_sets)
         with forecasting_again(tried, folder, processes) as forecasts, counted(f"fitting on {', '.join(case_sets)}") as progress:
-
-            def losses(knob: Knob, candidates: Sequence[ConvolutionParameters]) -> list[float]:
-                return [loss(outcomes) for outcomes in forecasts(candidates)]
-
-            first = search(first, knobs, losses, progress)
+            first = search(first, knobs, _remembered_losses(forecasts), progress)
     return first
+
+
+def _remembered_losses(forecasts: Forecasts) -> Losses:
+    """Return the losses of candidates, each worked out once: most come round again in the search's next turn."""
+    known: dict[ConvolutionParameters, float] = {}
+
+    def losses(candidates: Sequence[ConvolutionParameters]) -> list[float]:
+        new = [candidate for candidate in candidates if candidate not in known]
+        known.update(zip(new, map(loss, forecasts(new))))
+        return [known[candidate] for candidate in candidates]
+
+    return losses
 
 
 def _check(outcomes: Sequence[Outcome]) -> None:

@@ -12,8 +12,8 @@ from vramcast.validation.completeness import incomplete
 from vramcast.validation.outcome import sample
 
 SETS = ("timm-a100", "real-models-a100", "ultralytics-logs", "yolo-autobatch")
-_MOST = 300
-"""Cases of each half of a set: enough for the errors of any two candidates to be told apart, few enough to try some hundred of them."""
+_MOST = 100
+"""Cases of each half of a set: few enough to try dozens of candidates on them within minutes."""
 
 
 @dataclass(frozen=True, slots=True)

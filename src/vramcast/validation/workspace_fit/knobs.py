@@ -33,10 +33,10 @@ class Knob:
         return float(getattr(getattr(parameters, self.section), self.name))
 
 
-_SHARES = (1.0, 0.0, 0.5, 1.5, 2.0)
-_WEIGHT_SHARES = (1.0, 0.0, 0.5, 1.5, 2.0, 2.5, 3.0)
-_POINTWISE = (0.0, 0.25, 0.5, 1.0)
-_WIDTHS = (0, 4, 8, 16, 32)
+_SHARES = (1.0, 0.0, 0.5, 1.5)
+_WEIGHT_SHARES = (1.0, 0.5, 1.5, 2.0, 2.5)
+_POINTWISE = (0.0, 0.25, 0.5)
+_WIDTHS = (0, 8, 16, 32)
 
 KNOBS = (
     Knob("tf32", "weight_gradient", _WEIGHT_SHARES, _FP32),

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from vramcast.validation.workspace_fit.knobs import Knob
 from vramcast.workspace.cudnn_parameters import ConvolutionParameters
 
-Losses = Callable[[Knob, Sequence[ConvolutionParameters]], list[float]]
-"""The losses of candidates on the cases of a knob."""
+Losses = Callable[[Sequence[ConvolutionParameters]], list[float]]
 _ROUNDS = 3
 _GAIN = 0.0002
 """What a value must be better by than the one in place, as a relative error: less is chance."""
@@ -31,6 +30,6 @@ def search(start: ConvolutionParameters, knobs: Sequence[Knob], losses: Losses, 
 def _best(parameters: ConvolutionParameters, knob: Knob, losses: Losses) -> ConvolutionParameters:
     others = [knob.set_to(parameters, value) for value in knob.values if value != knob.value_in(parameters)]
     candidates = [parameters, *others]
-    found = losses(knob, candidates)
+    found = losses(candidates)
     best = min(range(len(candidates)), key=lambda index: (found[index], index))
     return candidates[best] if found[best] < found[0] - _GAIN else parameters
