@@ -40,7 +40,7 @@ def trace_fingerprint(case_set: CaseSet, model: str, workload: Workload, gpu: st
 
 def _digest(*parts: bytes) -> str:
     digest = hashlib.sha256()
-    for part in (*parts, repr(packages()).encode()):
+    for part in (*parts, _packages_text()):
         digest.update(hashlib.sha256(part).digest())
     return digest.hexdigest()
 
@@ -55,6 +55,11 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
+
+
+@functools.cache
+def _packages_text() -> bytes:
+    return repr(packages()).encode()
 
 
 @functools.cache
