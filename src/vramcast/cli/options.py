@@ -129,7 +129,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_STACK, "--torch", metavar="VERSION", help="Version of torch on the GPU machine, such as 2.1; older ones allocate otherwise."),
     _option(_STACK, "--cuda", metavar="VERSION", help="Version of CUDA, such as 11.6; before 11.7 all kernels are loaded at the start."),
     _option(_STACK, "--module-loading", type=click.Choice(["lazy", "eager"]), help="CUDA_MODULE_LOADING; eager contexts are a gigabyte larger."),
-    _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN: measured so; forecasts do not depend on it yet."),
+    _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN (torch.use_deterministic_algorithms)."),
     _option(_STACK, "--cublas-workspace", metavar="CONFIG", help="CUBLAS_WORKSPACE_CONFIG, such as :4096:8."),
     _switch(_STACK, "cudnn-tf32", "torch.backends.cudnn.allow_tf32 (on by default)."),
     _option(_ENGINE, "--quantization", type=click.Choice(["none", "int8", "fp8"]), help="Of layers with such kernels; others run in --precision."),

@@ -73,6 +73,8 @@ class Comparison:
     shares: ErrorShares | None = None
     events: EventDifferences | None = None
     notes: tuple[str, ...] = ()
+    broken_law: str = ""
+    """What must hold of the measured run without any tolerance and does not; empty where all holds."""
 
 
 def compare(forecast: Side, measured: Side) -> Comparison:
@@ -99,6 +101,17 @@ def compare(forecast: Side, measured: Side) -> Comparison:
         shares=_shares(forecast, measured, aligned, scratch, (ours, theirs)),
         events=compare_events(forecast.trace, measured.trace, aligned, scratch),
         notes=notes,
+        broken_law=_broken_law(measured, theirs),
+    )
+
+
+def _broken_law(measured: Side, replayed: Timeline) -> str:
+    """Hold the replay of the measured trace against what was recorded; not where segments had to be given back, which depends on the driver."""
+    if measured.limit is not None or replayed.peak_reserved == measured.reserved_bytes:
+        return ""
+    return (
+        f"the measured trace, replayed, reserves {replayed.peak_reserved:,} bytes, but {measured.reserved_bytes:,} were recorded: either the "
+        "simulation of the allocator is wrong, or the options of the run are not those of the replay (--allocator)"
     )
 
 

@@ -15,7 +15,7 @@ from copy import deepcopy
 from typing import Any
 
 from vramcast.validation.case import Case, CaseSet, Unexpressed
-from vramcast.validation.figures import Figures, figures_of
+from vramcast.validation.figures import AS_USER, Figures, Forecaster
 from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
@@ -39,14 +39,14 @@ class AutoBatch(CaseSet):
         """Every row is expressed; the workload says model, batch and image, the rest is `forecast`'s program."""
         return [_case(row) for row in rows(folder, "yolo_autobatch.csv")], []
 
-    def forecast(self, case: Case) -> Figures:
+    def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Trace AutoBatch up to the case's batch; smaller batches come before it and leave their gradients behind."""
-        import vramcast
 
-        with vramcast.trace(gpu=case.gpu) as run:
+        def program() -> None:
             _check_amp()
             _autobatch(_network(case.model), case.workload, is_counting=not case.environment.source.endswith(_WITHOUT_COUNT))
-        return figures_of(vramcast.forecast(run.trace, case.gpu, case.workload))
+
+        return by.of_program(program, case.model, case.workload, case.gpu)
 
 
 def _case(row: dict[str, str]) -> Case:

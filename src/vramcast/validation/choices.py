@@ -8,7 +8,8 @@ from __future__ import annotations
 _CHOICES = {
     "timm-a100": (
         "the shares of the convolution rule (scanned on 24 of the models) and the width of groups that need no copies (chosen on all RegNet, "
-        "NF-RegNet and EfficientNet runs), on both sides of the halves"
+        "NF-RegNet and EfficientNet runs), on both sides of the halves; `make workspaces` takes the values from the fitting half alone, "
+        "which holds once the parameter file states residuals, and leaves the form of the rule"
     ),
     "real-models-a100": "the copies that TF32 holds for the gradient of a weight (the slope of VGG-16 over its batches)",
     "ultralytics-logs": (

@@ -12,7 +12,7 @@ import re
 
 from vramcast.gpu.catalogue import resolve
 from vramcast.validation.case import Case, CaseSet, Unexpressed
-from vramcast.validation.figures import Figures, by_estimate
+from vramcast.validation.figures import AS_USER, Figures, Forecaster
 from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
@@ -67,11 +67,11 @@ class UltralyticsLogs(CaseSet):
                 cases.append(_case(row, setups[row["id"]]))
         return cases, unexpressed
 
-    def forecast(self, case: Case) -> Figures:
+    def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Forecast a training step where the cache is emptied before anything else is seen; otherwise the run, validation included."""
-        step = by_estimate(case.model, case.workload.with_fields(phases="step", validation=None), case.gpu)
+        step = by.of_model(case.model, case.workload.with_fields(phases="step", validation=None), case.gpu)
         is_emptied = _empties_always(case) or 2 * step.reserved_bytes > resolve(case.gpu).usable_bytes
-        return step if is_emptied and not _never_empties(case) else by_estimate(case.model, case.workload, case.gpu)
+        return step if is_emptied and not _never_empties(case) else by.of_model(case.model, case.workload, case.gpu)
 
 
 def _reason_against(row: dict[str, str], setup: dict[str, str]) -> str:
