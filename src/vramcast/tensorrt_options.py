@@ -40,16 +40,14 @@ class TensorRtOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def check_tensorrt(workload: Workload) -> None:
-    """Refuse what an engine does not do, and what only an engine does.
+    """Refuse what an engine does not do.
 
     Raises:
         WorkloadError: two fields exclude each other; the message names both.
     """
     options, precision = workload.tensorrt, workload.precision
     if workload.backend != "tensorrt":
-        if options != TensorRtOptions():
-            raise WorkloadError(f"tensorrt options and backend {workload.backend!r} exclude each other: take backend 'tensorrt'.")
-        return
+        return  # which the options do not concern: a workload may be asked of several backends
     if workload.is_training:
         raise WorkloadError("mode 'train' and backend 'tensorrt' exclude each other: an engine runs inference alone. Take mode 'infer'.")
     if precision.startswith("amp-"):
