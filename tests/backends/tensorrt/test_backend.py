@@ -20,6 +20,7 @@ from vramcast.gpu.catalogue import find
 from vramcast.gpu.context import context_bytes
 from vramcast.trace import Component
 from vramcast.units import round_up
+from vramcast.workload import make
 
 CHANNELS, SIDE = 32, 64
 WEIGHTS = (3 * CHANNELS * 9 + CHANNELS) + (CHANNELS * CHANNELS * 9 + CHANNELS)
@@ -40,11 +41,7 @@ def ask() -> Ask:
     def answer(batch: int = 4, gpu: str | None = "l4", precision: str = "fp32", **tensorrt: Any) -> Estimate:
         key = repr((batch, gpu, precision, tensorrt))
         if key not in known:
-            inputs = (
-                [f"input={batch}x3x{SIDE}x{SIDE}:float32"]
-                if "profile" not in tensorrt
-                else [f"input={tensorrt['profile'][2]}x3x{SIDE}x{SIDE}:float32"]
-            )
+            inputs = [f"input={batch}x3x{SIDE}x{SIDE}:float32"]
             workload = vramcast.Workload.infer(backend="tensorrt", precision=precision, inputs=inputs, tensorrt=tensorrt)
             known[key] = vramcast.estimate(network(), workload, gpu)
         return known[key]
@@ -122,7 +119,7 @@ def test_the_context_ranges_from_a_process_without_torch(ask: Ask) -> None:
 )
 def test_what_an_engine_does_not_do_is_refused(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(WorkloadError, match=told):
-        vramcast.Workload.infer(**({"backend": "tensorrt"} | fields))
+        make({"mode": "infer", "backend": "tensorrt"} | fields)
 
 
 def test_a_profile_is_built_for_its_largest_batch() -> None:
