@@ -54,6 +54,10 @@ def check_tensorrt(workload: Workload) -> None:
         raise WorkloadError(f"precision {precision!r} and backend 'tensorrt' exclude each other: autocast is torch's; take {precision[4:]!r}.")
     if workload.new_tokens is not None:
         raise WorkloadError(f"new_tokens {workload.new_tokens} and backend 'tensorrt' exclude each other: an engine runs one forward pass.")
+    if workload.weights is not None:
+        raise WorkloadError(
+            f"weights {workload.weights!r} and backend 'tensorrt' exclude each other: it packs no weights as torch's libraries do; see tensorrt.quantization."
+        )
     if options.profile is not None and workload.batch > options.profile[2]:
         raise WorkloadError(f"batch {workload.batch} and tensorrt.profile {_text(options.profile)} exclude each other: its largest is smaller.")
 

@@ -111,6 +111,7 @@ def test_the_context_ranges_from_a_process_without_torch(ask: Ask) -> None:
         ({"mode": "train"}, "mode 'train' and backend 'tensorrt'"),
         ({"precision": "amp-bf16"}, "take 'bf16'"),
         ({"new_tokens": 4, "seq": 8}, "an engine runs one forward pass"),
+        ({"weights": "int8"}, "weights 'int8' and backend 'tensorrt'"),
         ({"batch": 9, "tensorrt": {"profile": (1, 4, 8)}}, r"batch 9 and tensorrt\.profile 1:4:8"),
         ({"tensorrt": {"profile": (4, 2, 8)}}, r"tensorrt\.profile is 4:2:8"),
         ({"tensorrt": {"contexts": 0}}, r"tensorrt\.contexts is 0"),
