@@ -56,7 +56,7 @@ def check_tensorrt(workload: Workload) -> None:
         raise WorkloadError(f"new_tokens {workload.new_tokens} and backend 'tensorrt' exclude each other: an engine runs one forward pass.")
     if workload.weights is not None:
         raise WorkloadError(
-            f"weights {workload.weights!r} and backend 'tensorrt' exclude each other: it packs no weights as torch's libraries do; see tensorrt.quantization."
+            f"weights {workload.weights!r} and backend 'tensorrt' exclude each other: torch's libraries pack them; see tensorrt.quantization."
         )
     if options.profile is not None and workload.batch > options.profile[2]:
         raise WorkloadError(f"batch {workload.batch} and tensorrt.profile {_text(options.profile)} exclude each other: its largest is smaller.")
