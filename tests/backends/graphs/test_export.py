@@ -1,0 +1,55 @@
+"""torch modules as ONNX graphs: their weights, shapes and modules, and what cannot be exported."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+from vramcast.backends.graphs import graph_of
+from vramcast.errors import UntraceableError, WorkloadError
+from vramcast.sources import registry
+from vramcast.sources.building import build_on_meta
+from vramcast.sources.python_object import model_of
+from vramcast.workload import Workload
+
+
+def quiet(_stage: str) -> None:
+    pass
+
+
+def test_a_residual_network() -> None:
+    model = registry.find("torchvision:resnet18")
+    graph = graph_of(model, Workload.infer(batch=3, image=64, precision="fp16"), quiet)
+    operators = Counter(node.operator for node in graph.nodes)
+    assert operators["Conv"] == operators["BatchNormalization"] == 20
+    assert [graph.tensors[name].shape for name in (*graph.inputs, *graph.outputs)] == [(3, 3, 64, 64), (3, 1000)]
+    module = build_on_meta(model)
+    floats = [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.is_floating_point())]
+    shaped_only = sum(graph.tensors[name].size for name in graph.initializers if graph.tensors[name].dtype == "int64")
+    assert graph.weight_bytes - shaped_only == 2 * sum(tensor.numel() for tensor in floats)
+    assert {node.module for node in graph.nodes if node.operator == "Conv"} >= {"conv1", "layer1.0.conv1", "layer4.0.downsample.0"}
+
+
+def test_a_detector_is_exported_as_ultralytics_does() -> None:
+    graph = graph_of(registry.find("yolov8n"), Workload.infer(image=320), quiet)
+    assert not [node for node in graph.nodes if node.operator == "BatchNormalization"], "fused into convolutions"
+    anchors = sum((320 // stride) ** 2 for stride in (8, 16, 32))
+    assert graph.tensors[graph.outputs[0]].shape == (1, 84, anchors)
+
+
+class Branching(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + 1 if x.sum() > 0 else x - 1
+
+
+def test_what_depends_on_values_says_so() -> None:
+    with pytest.raises(UntraceableError, match=r"cannot be exported to ONNX.*\.onnx file instead"):
+        graph_of(model_of(Branching), Workload.infer(inputs=["x=2x3"]), quiet)
+
+
+def test_training_is_refused() -> None:
+    with pytest.raises(WorkloadError, match="exclude each other"):
+        graph_of(registry.find("torchvision:resnet18"), Workload.train(), quiet)
