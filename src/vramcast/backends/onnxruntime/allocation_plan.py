@@ -128,7 +128,7 @@ class _Planner:
 
     def _is_same_size(self, name: str, other: str) -> bool:
         one, two = self._graph.tensors[name], self._graph.tensors[other]
-        return one.shape == two.shape and one.element_bytes == two.element_bytes
+        return one.shape == two.shape and one.size == two.size
 
     def _buffer(self, name: str) -> str:
         return self.buffers.get(name, name)

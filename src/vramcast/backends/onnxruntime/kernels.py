@@ -24,13 +24,13 @@ _SHAPES_ONLY = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropo
 _ACTIVATIONS = ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh", "ThresholdedRelu")
 """All of `activations.cc`."""
 _HOST_INPUTS: Mapping[str, tuple[int, ...]] = {
-    "Reshape": (1,), "Expand": (1,), "Unsqueeze": (1,), "Squeeze": (1,), "ConstantOfShape": (0,), "Tile": (1,), "Slice": (1, 2, 3, 4), "Pad": (1, 2, 3),
-    "Resize": (1, 2, 3), "Upsample": (1,), "Split": (1,), "TopK": (1,), "Range": (0, 1, 2), "OneHot": (1,), "CumSum": (1,), "ReduceSum": (1,),
+    "Reshape": (1,), "Expand": (1,), "Unsqueeze": (1,), "Squeeze": (1,), "ConstantOfShape": (0,), "Tile": (1,), "Slice": (1, 2, 3, 4),
+    "Pad": (1, 2, 3), "Resize": (1, 2, 3), "Upsample": (1,), "Split": (1,), "TopK": (1,), "Range": (0, 1, 2), "OneHot": (1,), "CumSum": (1,), "ReduceSum": (1,),
     "ReduceMean": (1,), "ReduceMax": (1,), "ReduceMin": (1,), "ReduceL1": (1,), "ReduceL2": (1,), "ReduceProd": (1,), "ReduceLogSumExp": (1,),
     "NonMaxSuppression": (2, 3, 4), "If": (0,), "Loop": (0, 1), "Clip": (1, 2), "Trilu": (1,),
 }  # fmt: skip
 """Shapes, axes, sizes and bounds. Reshape was read; the others are those whose inputs the host needs to launch the kernel."""
-_HOST_OUTPUTS = frozenset({"Shape", "Size", "NonZero_size"})
+_HOST_OUTPUTS = frozenset({"Shape", "Size"})
 
 
 @dataclass(frozen=True, slots=True)
