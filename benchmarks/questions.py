@@ -21,7 +21,6 @@ from pathlib import Path
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.family import build
 from vramcast.gpu.catalogue import find
-from vramcast.pipeline import stack_of
 from vramcast.solvers import fit as fits
 from vramcast.solvers.peaks import live_peaks
 from vramcast.solvers.points import IMAGE, Points, find_model
@@ -29,6 +28,7 @@ from vramcast.solvers.sweep.engines import engine_named
 from vramcast.solvers.sweep.grid import Combination, grid
 from vramcast.solvers.sweep.work import records_of, shares
 from vramcast.workload import Workload
+from vramcast.workspace.stack import stack_of
 
 MODEL, CARD = "torchvision:resnet50", "rtx 4090"
 WORKLOAD = Workload.train()
@@ -84,6 +84,7 @@ def fitting() -> list[tuple[str, str]]:
     """A fit after its traces, and whole processes."""
     found = Points(find_model(MODEL), WORKLOAD, find(CARD), fits._AXES["batch"])
     ladder = fits._LADDERS["batch"](found, None, None)
+    found.trace((1,))  # the smallest batch is one that is answered
     start = time.perf_counter()
     fits._answer(ladder, "batch")
     after = time.perf_counter() - start

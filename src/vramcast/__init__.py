@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vramcast.gpu.spec import GpuSpec
     from vramcast.pipeline import estimate, forecast
     from vramcast.snapshot import load_snapshot
-    from vramcast.solvers.cards import CardVerdict, gpus_for
+    from vramcast.solvers.cards import CardVerdict, CardVerdicts, gpus_for
     from vramcast.solvers.families import trace_family
     from vramcast.solvers.fit import fit
     from vramcast.solvers.limits import Fit
@@ -57,7 +57,7 @@ _HOMES = {
     "gpu.spec": ("GpuSpec",),
     "pipeline": ("estimate", "forecast"),
     "snapshot": ("load_snapshot",),
-    "solvers.cards": ("CardVerdict", "gpus_for"),
+    "solvers.cards": ("CardVerdict", "CardVerdicts", "gpus_for"),
     "solvers.families": ("trace_family",),
     "solvers.fit": ("fit",),
     "solvers.limits": ("Fit",),
@@ -80,6 +80,7 @@ __all__ = [
     "Advice",
     "BackendComparison",
     "CardVerdict",
+    "CardVerdicts",
     "Component",
     "DataSet",
     "Estimate",

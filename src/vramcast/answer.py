@@ -15,6 +15,7 @@ from vramcast.gpu.spec import GpuSpec
 from vramcast.timeline import OutOfMemory, Timeline
 from vramcast.trace import Trace
 from vramcast.units import format_gib
+from vramcast.verdict import verdict_of, verdict_words
 from vramcast.version import __version__
 from vramcast.workload import Workload
 
@@ -66,7 +67,7 @@ class Estimate(footprint.Estimate, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         """Two lines: what was asked about, and the answer."""
         asked = f"{self.model.source}:{self.model.name} {self.workload['mode']}" + (f" on {self.gpu.name}" if self.gpu else "")
-        verdict = {None: "no card named", True: "fits", False: "does not fit"}[self.fits]
+        verdict = "no card named" if self.fits is None else verdict_words(self.fits, self.confidence)
         peak = f"peak {format_gib(self.peak.device_bytes)}, reserved {format_gib(self.peak.reserved_bytes)}"
         return f"<Estimate: {asked}\n  {verdict}; {peak}, in {self.peak.phase} of step {self.peak.step}>"
 
@@ -81,6 +82,7 @@ def answer(
     step, phase, module, operator = breakdown.step_phase_module_operator(trace, event)
     device = timeline.peak_reserved + context.typical
     low, high = device_range(timeline.peak_reserved, context, near.distribution)
+    fits = None if card is None else shortage is None
     driver = card.memory_bytes - card.usable_bytes if card else 0
     peak = Peak(
         allocated_bytes=timeline.peak_allocated, reserved_bytes=timeline.peak_reserved, device_bytes=device, low_bytes=low, high_bytes=high,
@@ -102,7 +104,8 @@ def answer(
         modules=breakdown.modules(trace, timeline, event),
         operators=breakdown.operators(trace, timeline, event),
         bytes_per_target=None,
-        fits=None if card is None else shortage is None,
+        fits=fits,
+        verdict=verdict_of(fits, standing.confidence),
         headroom_bytes=None if card is None else card.usable_bytes - device,
         confidence=standing.confidence,
         calibration=Calibration(residuals=near.words, cases=near.cases, comparable=near.is_same_cell, coverage=COVERAGE),

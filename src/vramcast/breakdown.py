@@ -28,12 +28,17 @@ def components(trace: Trace, timeline: Timeline, event: int, context: int) -> di
 def modules(trace: Trace, timeline: Timeline, event: int) -> tuple[ModuleShare, ...]:
     """Return what each module holds at an event, its children included, largest first."""
     held: dict[str, dict[str, int]] = {}
-    for block in trace.live_blocks(event):
-        component = Component(int(trace.components[block])).label
-        size = int(timeline.block_sizes[block])
-        for name in _with_parents(trace.modules[trace.block_modules[block]]):
+    live = trace.live_blocks(event)
+    keys = trace.block_modules[live] * len(Component) + trace.components[live]
+    distinct, firsts, which = np.unique(keys, return_index=True, return_inverse=True)
+    totals = np.zeros(len(distinct), np.int64)
+    np.add.at(totals, which, timeline.block_sizes[live])
+    for place in np.argsort(firsts).tolist():  # in the order of the blocks
+        module, component = divmod(int(distinct[place]), len(Component))
+        for name in _with_parents(trace.modules[module]):
             share = held.setdefault(name, {})
-            share[component] = share.get(component, 0) + size
+            label = Component(component).label
+            share[label] = share.get(label, 0) + int(totals[place])
     shares = (ModuleShare(name=name, bytes=sum(parts.values()), components=parts) for name, parts in held.items())
     return tuple(sorted(shares, key=lambda share: (-share.bytes, share.name)))
 

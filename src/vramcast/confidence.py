@@ -43,11 +43,12 @@ def among_measured(
     `wanted`: what the allocator takes where there is no limit; `replayed`: what it takes of the room it has. The context is taken as is
     typical of the card.
     """
-    near = _nearest(trace, workload)
+    near = nearest(trace, workload)
     return Standing(near, None if card is None else _confidence(card, trace, wanted, replayed, context.typical, near.distribution))
 
 
-def _nearest(trace: Trace, workload: Workload) -> Comparable:
+def nearest(trace: Trace, workload: Workload) -> Comparable:
+    """Return the measured cases that come closest to what was traced."""
     if workload.backend != MEASURED_BACKEND:
         return of_all_cases(workload.backend)
     kind = kind_of(f"{trace.subject.source}:{trace.subject.name}", trace.operators)

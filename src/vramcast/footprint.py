@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from vramcast.verdict import Verdict
+
 
 class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked about."""
@@ -180,7 +182,9 @@ class Estimate(msgspec.Struct, frozen=True, kw_only=True):
     bytes_per_target: int | None
     """What one more object per image costs at the peak; None where targets play no role."""
     fits: bool | None
-    """None when no card was named."""
+    """The forecast itself lies within what the card has; None when no card was named."""
+    verdict: Verdict | None = None
+    """What is said of it, in view of the confidence; None when no card was named."""
     headroom_bytes: int | None
     """Usable bytes less device bytes; negative when it does not fit."""
     confidence: float | None

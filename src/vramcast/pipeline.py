@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from vramcast.allocator.config import AllocatorConfig
-from vramcast.allocator.room import Room
-from vramcast.answer import Estimate, answer
+from vramcast.answer import Estimate
 from vramcast.backends.registry import backend_of
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.collecting import not_collecting
-from vramcast.confidence import among_measured
-from vramcast.data import DataSet, read_data
-from vramcast.data.worst_batch import with_data
-from vramcast.errors import UnknownNameError, WorkloadError
+from vramcast.data.worst_batch import Data, for_worst_batch
+from vramcast.errors import UnknownNameError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import bytes_per_target, has_targets, with_more_targets
+from vramcast.served import Served
 from vramcast.sources import registry
 from vramcast.sources.python_object import model_of
 from vramcast.stored_weights import is_weights_file
 from vramcast.stored_weights_trace import trace_stored_weights
 from vramcast.trace import Caveat, Trace
+from vramcast.verdict import verdict_of
 from vramcast.workload import Mode, Workload
 
 if TYPE_CHECKING:
@@ -40,7 +37,7 @@ Progress = Callable[[str], None]
 
 def estimate(
     model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec | None = None, *,
-    data: DataSet | str | os.PathLike[str] | None = None, progress: Progress | None = None,
+    data: Data | None = None, progress: Progress | None = None,
 ) -> Estimate:  # fmt: skip
     """Forecast what a model needs under a workload, and whether a card has it.
 
@@ -56,8 +53,7 @@ def estimate(
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     report = progress or (lambda _: None)
     if isinstance(model, str) and is_count(model):
-        if data is not None:
-            raise WorkloadError(f"{model} is a number of parameters, which no data set makes larger. Name a model, or leave the data set out.")
+        for_worst_batch(data, workload, model)  # refuses one
         return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
     try:
         with not_collecting():  # while packages are imported
@@ -66,9 +62,7 @@ def estimate(
         if not isinstance(model, str) or not is_weights_file(model):
             raise
         return _lower_bound(forecast(trace_stored_weights(Path(model).expanduser(), workload), card, workload))
-    if data is None:
-        return _traced_and_forecast(found, workload, card, report)
-    worst, summary = with_data(data if isinstance(data, DataSet) else read_data(data, progress=report), workload, found)
+    worst, summary = for_worst_batch(data, workload, found, progress=report)
     return msgspec.structs.replace(_traced_and_forecast(found, worst, card, report), data=summary)
 
 
@@ -98,7 +92,8 @@ def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None,
 
 def _lower_bound(found: Estimate) -> Estimate:
     """Take it as certain that what is too much does not fit, and as unknown whether the rest does."""
-    return msgspec.structs.replace(found, confidence=None if found.fits is not False else 0.0)
+    confidence = None if found.fits is not False else 0.0
+    return msgspec.structs.replace(found, confidence=confidence, verdict=verdict_of(found.fits, confidence))
 
 
 def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload | None = None) -> Estimate:
@@ -113,18 +108,7 @@ def forecast(trace: Trace, gpu: str | GpuSpec | None = None, workload: Workload 
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     if workload is None:
         workload, trace = _shown_by(trace), trace.with_caveats(_UNKNOWN_WORKLOAD)
-    backend = backend_of(workload)
-    trace = backend.on_card(trace, workload, card)
-    context, replayed = backend.context(workload, card), partial(backend.replay, trace, workload)
-    crowded = card.usable_bytes // 2 if card else None
-    timeline = replayed(Room(crowded=crowded))
-    standing = among_measured(trace, timeline, workload, card, replayed, context)
-    if card is not None and timeline.peak_reserved + context.typical > card.usable_bytes:
-        limited = replayed(Room(max(card.usable_bytes - context.typical, 0), card.usable_bytes, crowded))
-        if limited.out_of_memory is not None:
-            return answer(trace, timeline, workload, card, context, standing, limited.out_of_memory)
-        timeline = limited
-    return answer(trace, timeline, workload, card, context, standing)
+    return Served.on(trace, card, workload).answer()
 
 
 _UNKNOWN_WORKLOAD = Caveat(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -53,10 +54,42 @@ def test_fit_takes_every_batch_for_the_worst(tmp_path: Path, capsys: pytest.Capt
     assert "= data " in capsys.readouterr().out
 
 
+def test_every_command_forecasts_the_same_worst_batch(labels: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ultralytics")
+    workload = ["yolov8n", "--train", "--batch", "2", "--image", "64", "--steps", "1", "--data", labels]
+
+    def answer(*words: str) -> Any:
+        assert main([*words, "--format", "json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    asked = answer("estimate", *workload, "--gpu", "t4")
+    peak, told = asked["peak"]["device_bytes"], asked["data"]
+    cards = answer("gpus", "t4", "--for", *workload)
+    assert cards["data"] == told
+    assert cards["workload"]["targets"] == 200
+    assert [card["figures"]["device_bytes"] for card in cards["cards"] if card["gpu"] == asked["gpu"]["name"]] == [peak]
+    advice = answer("advise", *workload, "--gpu", "t4")
+    assert (advice["data"], advice["peak"]["device_bytes"]) == (told, peak)
+    assert [point["device_bytes"] for point in answer("sweep", *workload, "--gpu", "t4", "--processes", "1")] == [peak]
+    assert main(["timeline", *workload, "--gpu", "t4", "-o", str(tmp_path / "t.svg")]) == 0
+    assert "worst batch: 200 objects per image" in capsys.readouterr().out
+
+
+def test_a_sweep_leaves_its_axes_as_they_are(labels: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ultralytics")
+    asked = ["sweep", "yolov8n", "--train", "--batch", "2", "--image", "64", "--steps", "1", "--processes", "1"]
+    found = []
+    for more in (["--targets", "10,200"], ["--targets", "10,200", "--data", labels]):
+        assert main([*asked, *more]) == 0
+        found.append([line for line in capsys.readouterr().out.splitlines() if not line.startswith("=")])
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("options", "found"),
     [(["--mosaic", "1"], "--data DATASET"), (["--data", "nowhere"], "there is no data set 'nowhere'"), (["--data", ".", "--mixup", "2"], "mixup")],
 )
 def test_wrong_options_are_refused(options: list[str], found: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["estimate", "yolov8n", "--train", *options]) == 2
-    assert found in capsys.readouterr().err
+    for command in (["estimate"], ["fit", "--gpu", "t4"], ["gpus", "--for"], ["advise"], ["sweep"], ["timeline", "-o", "t.svg"]):
+        assert main([*command, "yolov8n", "--train", *options]) == 2
+        assert found in capsys.readouterr().err

@@ -103,7 +103,7 @@ def fitting() -> Estimate:
         bytes_per_target=None,
         fits=True,
         headroom_bytes=CARD.usable_bytes - DEVICE,
-        confidence=1.0,
+        confidence=1.0, verdict="fits",
         calibration=Calibration(
             residuals="68 measured cases: convolutional networks, training; widened, too few are closer",
             cases=68, comparable=False, coverage=0.95,
@@ -151,7 +151,7 @@ def not_fitting() -> Estimate:
         bytes_per_target=3_355_443,
         fits=False,
         headroom_bytes=CARD.usable_bytes - device,
-        confidence=0.0012,
+        confidence=0.0012, verdict="does not fit",
         calibration=Calibration(residuals="48 measured cases: YOLO networks, AMP training", cases=48, comparable=True, coverage=0.95),
         out_of_memory="128.00 MiB for convolution in model.2.cv1 (1st step, forward) cannot be had: 23.40 GiB of 23.52 GiB are in use",
         caveats=(
@@ -162,7 +162,9 @@ def not_fitting() -> Estimate:
 
 def without_card() -> Estimate:
     """The same need as `fitting`, with no card named."""
-    return msgspec.structs.replace(fitting(), gpu=None, fits=None, headroom_bytes=None, confidence=None, ladder=ladder(DEVICE, driver=0))
+    return msgspec.structs.replace(
+        fitting(), gpu=None, fits=None, verdict=None, headroom_bytes=None, confidence=None, ladder=ladder(DEVICE, driver=0)
+    )
 
 
 ESTIMATES = {"fits": fitting, "does_not_fit": not_fitting, "no_card": without_card}

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from vramcast.answer import Estimate
 from vramcast.errors import UntraceableError, WorkloadError
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import estimate
 from vramcast.solvers.fit import fit
-from vramcast.solvers.limits import figures, may_fit, surely_fits
+from vramcast.solvers.limits import figures
 from vramcast.workload import Workload
 
 MODEL = "torchvision:resnet18"
@@ -25,6 +26,18 @@ def card(mebibytes: int) -> GpuSpec:
 
 
 CARD = card(2048)
+
+
+def surely_fits(made: Estimate) -> bool:
+    """The definition: the upper end of the range lies within the card."""
+    assert made.gpu is not None
+    return bool(made.fits) and made.peak.high_bytes <= made.gpu.usable_bytes
+
+
+def may_fit(made: Estimate) -> bool:
+    """The definition: the forecast does, or the lower end of its range."""
+    assert made.gpu is not None
+    return bool(made.fits) or made.peak.low_bytes <= made.gpu.usable_bytes
 
 
 def test_the_largest_batch_is_the_one_that_trying_all_finds() -> None:

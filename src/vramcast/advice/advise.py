@@ -17,6 +17,7 @@ from vramcast.advice.levers import LEVERS
 from vramcast.advice.reasons import binding_phase, why_not
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.answer import Estimate
+from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import VramcastError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
@@ -50,11 +51,12 @@ class _Pulled:
 
 def advise(
     model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec | None = None, *,
-    levers: Sequence[Lever] = LEVERS, progress: Progress | None = None,
+    levers: Sequence[Lever] = LEVERS, data: Data | None = None, progress: Progress | None = None,
 ) -> Advice:  # fmt: skip
     """Forecast what each lever would free, and which make the workload fit on a card.
 
-    A lever that cannot be traced is among `failed`, with the reason, and the others go on.
+    With `data`, as for `estimate`, all forecasts are for the worst batch. A lever that cannot be traced is among `failed`, with the reason,
+    and the others go on.
 
     Raises:
         UsageError: an unknown model or card, a missing extra, an illegal allocator option.
@@ -63,7 +65,9 @@ def advise(
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     found = model_or_count(model)
-    workloads = Workloads(found, card, progress or (lambda _: None))
+    report = progress or (lambda _: None)
+    workload, summary = for_worst_batch(data, workload, found, progress=report)
+    workloads = Workloads(found, card, report)
     before = workloads.estimate(workload, "as it is")
     capability = card.compute_capability if card else None
     situation = Situation(None if isinstance(found, str) else found, workload, before, capability is None or capability >= _BF16_SINCE)
@@ -72,8 +76,9 @@ def advise(
     advised = [_advised(situation, [single], single.estimate, single.change.workload) for single in pulled]
     advised += [_advised(situation, pair, estimate, changed) for pair, estimate, changed in pairs]
     return Advice(
-        vramcast=__version__, model=before.model, workload=before.workload, gpu=before.gpu, fits=before.fits, headroom_bytes=before.headroom_bytes,
-        peak=before.peak, phases=before.phases, components=before.components,
+        vramcast=__version__, model=before.model, workload=before.workload, gpu=before.gpu, fits=before.fits, verdict=before.verdict,
+        confidence=before.confidence, headroom_bytes=before.headroom_bytes,
+        data=summary, peak=before.peak, phases=before.phases, components=before.components,
         advised=tuple(sorted(advised, key=lambda one: (-one.freed_bytes, len(one.levers), one.name))),
         not_applicable=tuple(not_applicable), failed=tuple(failed), caveats=before.caveats,
     )  # fmt: skip
@@ -98,7 +103,7 @@ def _singles(levers: Sequence[Lever], situation: Situation, workloads: Workloads
 def _pull(lever: Lever, changes: Sequence[Change], situation: Situation, workloads: Workloads) -> _Pulled:
     """Pull a lever as little as makes the workload fit; once where it fits, or nothing does."""
     first = _Pulled(lever, 0, changes[0], workloads.estimate(changes[0].workload, changes[0].name))
-    if situation.estimate.fits is not False or first.estimate.fits:
+    if situation.estimate.verdict in (None, "fits") or first.estimate.verdict == "fits":
         return first
     last = first
     for index, change in enumerate(changes[1:_FAR], start=1):
@@ -106,7 +111,7 @@ def _pull(lever: Lever, changes: Sequence[Change], situation: Situation, workloa
             last = _Pulled(lever, index, change, workloads.estimate(change.workload, change.name))
         except VramcastError:  # an image too small for the network, for one: what is milder was forecast
             return last
-        if last.estimate.fits:
+        if last.estimate.verdict == "fits":
             return last
     return last
 
@@ -142,7 +147,8 @@ def _advised(situation: Situation, pulled: Sequence[_Pulled], estimate: Estimate
         name=" + ".join(one.change.name for one in pulled),
         levers=tuple(one.lever.name for one in pulled),
         freed_bytes=_freed(situation, estimate),
-        peak=estimate.peak, phase=binding_phase(estimate), fits=estimate.fits, headroom_bytes=estimate.headroom_bytes,
+        peak=estimate.peak, phase=binding_phase(estimate), fits=estimate.fits, verdict=estimate.verdict,
+        confidence=estimate.confidence, headroom_bytes=estimate.headroom_bytes,
         costs=tuple(Cost(computation=one.lever.computation, risk=one.lever.risk, effort=one.lever.effort) for one in pulled),
         code=tuple(one.change.code for one in pulled), options=tuple(one.change.options for one in pulled),
         workload={name: value for name, value in after.items() if value != before[name]},

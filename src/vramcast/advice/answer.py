@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from vramcast.footprint import CaveatNote, GpuSummary, ModelSummary, Peak, PhasePeak
+from vramcast.footprint import CaveatNote, DataSummary, GpuSummary, ModelSummary, Peak, PhasePeak
+from vramcast.verdict import Verdict
 
 
 class Cost(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +28,9 @@ class Advised(msgspec.Struct, frozen=True, kw_only=True):
     phase: str
     """Phase of the run that sets the peak then."""
     fits: bool | None
+    verdict: Verdict | None
+    """As in an estimate: whether it makes the workload fit."""
+    confidence: float | None
     headroom_bytes: int | None
     costs: tuple[Cost, ...]
     """One per lever."""
@@ -58,7 +62,12 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     gpu: GpuSummary | None
     fits: bool | None
     """As it is; None where no card was named."""
+    verdict: Verdict | None
+    """As in an estimate."""
+    confidence: float | None
     headroom_bytes: int | None
+    data: DataSummary | None
+    """What the data set says; None where none was named."""
     peak: Peak
     phases: tuple[PhasePeak, ...]
     components: dict[str, int]

@@ -27,6 +27,7 @@ def replay(
     limit: int | None = None,
     device_memory: int | None = None,
     crowded: int | None = None,
+    enough: int | None = None,
 ) -> Timeline:
     """Play a trace to torch's native caching allocator.
 
@@ -36,12 +37,13 @@ def replay(
         limit: Bytes the driver has for the allocator; None: any number, which tells what the program wants.
         device_memory: The card's whole memory (`totalGlobalMem`), of which `per_process_memory_fraction` is a share; None: `limit`.
         crowded: Reserved bytes above which `EMPTY_CACHE_IF_CROWDED` empties the cache; None: it never does.
+        enough: Reserved bytes at whose excess the timeline ends; None: it goes on.
 
     A workspace that cannot be had is left out (`Trace.may_be_refused`). At the first other request that cannot be served the timeline
     ends, with `out_of_memory` set.
     """
     memory = limit if device_memory is None else device_memory
-    return replay_on(trace, native_allocator(config, limit, memory), crowded)
+    return replay_on(trace, native_allocator(config, limit, memory), crowded, enough)
 
 
 def native_allocator(config: AllocatorConfig, limit: int | None, device_memory: int | None) -> Allocator[Block]:
@@ -52,11 +54,10 @@ def native_allocator(config: AllocatorConfig, limit: int | None, device_memory: 
     return CachingAllocator(MallocMemory(driver, config, allowed), config)
 
 
-def replay_on(trace: Trace, allocator: Allocator[BlockT], crowded: int | None = None) -> Timeline:
-    """Play a trace to any allocator that holds nothing yet; `crowded` as for `replay`."""
+def replay_on(trace: Trace, allocator: Allocator[BlockT], crowded: int | None = None, enough: int | None = None) -> Timeline:
+    """Play a trace to any allocator that holds nothing yet; `crowded` and `enough` as for `replay`."""
     with not_collecting():
-        sizes, addresses, out_of_memory = _serve(trace, allocator, crowded)
-    end = len(trace) if out_of_memory is None else out_of_memory.event
+        sizes, addresses, end, out_of_memory = _serve(trace, allocator, crowded, enough)
     segments = allocator.segments()
     allocated = _allocated(trace, sizes, end)
     return Timeline(
@@ -72,33 +73,36 @@ def replay_on(trace: Trace, allocator: Allocator[BlockT], crowded: int | None = 
     )
 
 
-def _serve(trace: Trace, allocator: Allocator[BlockT], crowded: int | None) -> tuple[Column, Column, OutOfMemory | None]:
-    """Return, per block of the trace, the size and address of what served it, and the request that could not be served."""
+def _serve(trace: Trace, allocator: Allocator[BlockT], crowded: int | None, enough: int | None) -> tuple[Column, Column, int, OutOfMemory | None]:
+    """Return, per block of the trace, the size and address of what served it; how many events there were, and what could not be served."""
     # The hot loop: plain lists and local names, since reading numpy elements one by one is ten times slower.
     allocate_kind, free_kind, empty_kind = int(Event.ALLOCATE), int(Event.FREE), int(Event.EMPTY_CACHE)
     requested, streams = trace.sizes.tolist(), trace.streams.tolist()
     allocate, free = allocator.allocate, allocator.free
     sizes, addresses = [0] * len(requested), [-1] * len(requested)
     served: list[Any] = [None] * len(requested)  # BlockT, from its allocation on
-    out_of_memory = None
+    end, out_of_memory = len(trace), None
     for event, (kind, index) in enumerate(zip(trace.kinds.tolist(), trace.blocks.tolist())):
         if kind == allocate_kind:
             block = allocate(requested[index], streams[index], event)
             if block is None:
                 if trace.may_be_refused[index]:
                     continue
-                out_of_memory = OutOfMemory(event, requested[index], allocator.reserved)
+                end, out_of_memory = event, OutOfMemory(event, requested[index], allocator.reserved)
                 break
             # Noted now: the block's size changes when it is joined with others later.
             served[index] = block
             sizes[index] = block.size
             addresses[index] = block.address
+            if enough is not None and allocator.reserved > enough:
+                end = event + 1
+                break
         elif kind == free_kind:
             if served[index] is not None:  # not refused
                 free(served[index])
         elif kind == empty_kind or (crowded is not None and allocator.reserved > crowded):
             allocator.empty_cache(event)
-    return np.array(sizes, np.int64), np.array(addresses, np.int64), out_of_memory
+    return np.array(sizes, np.int64), np.array(addresses, np.int64), end, out_of_memory
 
 
 def _allocated(trace: Trace, block_sizes: Column, end: int) -> Column:

@@ -16,9 +16,13 @@ class Room:
     crowded: int | None = None
     """Reserved bytes above which `EMPTY_CACHE_IF_CROWDED` empties the cache; None: it never does."""
 
+    enough: int | None = None
+    """Reserved bytes beyond which a replay may end: who asks only whether more is taken need not see the rest. None: it goes on to its end."""
+
     def divided_by(self, factor: float) -> Room:
         """Return the room on a card so many times as small."""
-        return Room(*(None if size is None else int(size / factor) for size in (self.limit, self.device_memory, self.crowded)))
+        limit, memory, crowded = (None if size is None else int(size / factor) for size in (self.limit, self.device_memory, self.crowded))
+        return Room(limit, memory, crowded, self.enough)
 
 
 UNLIMITED_ROOM = Room()

@@ -39,7 +39,7 @@ class Backend(Protocol):
         """Return the trace with the scratch that kernels take on this card; as it is, where it has that already."""
 
     def replay(self, trace: Trace, workload: Workload, room: Room) -> Timeline:
-        """Play the trace to the allocators of this backend."""
+        """Play the trace to the allocators of this backend; `room.enough` allows to end early, and need not be heeded."""
 
     def context(self, workload: Workload, card: GpuSpec | None) -> ContextRange:
         """Return what the process holds outside of them: the CUDA context, kernels and libraries."""

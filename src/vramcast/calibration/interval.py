@@ -18,3 +18,8 @@ def device_range(reserved: int, context: ContextRange, ratios: Distribution) -> 
     """
     low, high = math.floor(reserved / ratios.spread), math.ceil(reserved * ratios.spread)
     return min(low, reserved) + context.low, min(max(high, reserved) + context.high, _LARGEST)
+
+
+def most_reserved(usable: int, context: ContextRange, ratios: Distribution) -> int:
+    """Return what may be reserved, about, for the whole range to lie within `usable`: with more it certainly does not."""
+    return math.floor((usable - context.high) / ratios.spread) + 1

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
+from vramcast.cli.data_options import data_from, data_options, print_data
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.cli.sections import SectionedCommand, SectionedOption
 from vramcast.units import format_bytes, format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,7 @@ EXAMPLES = """\b
 Examples:
   vramcast advise yolo11m --train --batch 16 --image 1280 --gpu "rtx 3060"
   vramcast advise yolo11n --train --preset ultralytics --batch 32 --gpu 4GiB
+  vramcast advise yolo11n --train --preset ultralytics --batch 32 --data coco128/data.yaml --gpu 4GiB
   vramcast advise torchvision:resnet50 --train --batch 256 --ema --gpu "rtx 4090"
   vramcast advise timm:vit_base_patch16_224 --train --batch 128 --gpu t4 --format json
   vramcast advise params:1.3B --train --gpu 16GiB
@@ -32,7 +35,7 @@ Exit codes:
   1 nothing makes it fit                                        3 no forecast came about"""
 _WIDTH = 120
 _ANSWER = "Card and answer"
-_HEADER = ("frees", "process", "fits", "peak in", "lever", "costs")
+_HEADER = ("frees", "process", "verdict", "peak in", "lever", "costs")
 
 
 @click.command("advise", cls=SectionedCommand, epilog=EXAMPLES)
@@ -41,8 +44,9 @@ _HEADER = ("frees", "process", "fits", "peak in", "lever", "costs")
               help="A card (`vramcast gpus` lists them), a size such as 24GiB, or auto for the one in this machine.")  # fmt: skip
 @click.option("--format", "form", cls=SectionedOption, section=_ANSWER, type=click.Choice(["terminal", "json"]), default="terminal",
               help="terminal (the default) or json.")  # fmt: skip
+@data_options
 @workload_options
-def advise(model: str, gpu: str | None, form: str, **options: object) -> bool | None:
+def advise(model: str, gpu: str | None, form: str, **options: Any) -> bool | None:
     """Say what would make MODEL fit on a card, or free most.
 
     Each lever (precision, layout, checkpointing, optimizer, batch, image, allocator ...) is a changed workload with a forecast of its own,
@@ -52,7 +56,7 @@ def advise(model: str, gpu: str | None, form: str, **options: object) -> bool | 
     from vramcast.advice.advise import advise as find_advice
 
     with stages() as progress:
-        advice = find_advice(model, workload, card, progress=progress)
+        advice = find_advice(model, workload, card, data=data_from(options, progress), progress=progress)
     if form == "json":
         print_json(advice)
     else:
@@ -80,6 +84,7 @@ def _show(advice: Advice) -> None:
             levers.setdefault(left_out.reason, []).append(left_out.lever)
         reasons = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in levers.items())
         click.echo(f"\nDoes not apply:\n{click.wrap_text(reasons, _WIDTH, '  ', '  ')}")
+    print_data(advice.data)
     for left_out in advice.failed:
         click.echo(f"! {left_out.lever} could not be forecast: {left_out.reason}")
 
@@ -92,18 +97,19 @@ def _head(advice: Advice) -> str:
     if advice.gpu is None:
         return f"{subject}; {peak}"
     usable = f"of {format_gib(advice.gpu.usable_bytes)} on {advice.gpu.name}"
-    if advice.fits:
-        return f"fits: {subject} {usable}; {peak}"
-    best = sum(bool(one.fits) for one in advice.advised)
-    verdict = f"{best} of {len(advice.advised)} changes make it fit" if best else "nothing tried makes it fit"
-    return f"does not fit: {subject} {usable}; {peak}\n{verdict}"
+    standing = f"{verdict_words(advice.fits, advice.confidence)}: {subject} {usable}; {peak}"
+    if advice.verdict == "fits":
+        return standing
+    best, close = (sum(one.verdict == verdict for one in advice.advised) for verdict in ("fits", "too close to call"))
+    found = f"{best} of {len(advice.advised)} changes make it fit" if best else "nothing tried makes it fit"
+    return f"{standing}\n{found}" + (f"; with {close} it is too close to call" if close else "")
 
 
 def _row(one: Advised) -> tuple[str, ...]:
     single = "; ".join(part for part in (one.costs[0].computation, one.costs[0].risk) if part) or f"only {one.costs[0].effort}"
     costs = single if len(one.costs) == 1 else "what both cost"
-    fits = {None: "-", True: "yes", False: "no"}[one.fits]
-    return format_gib(one.freed_bytes), format_gib(one.peak.device_bytes), fits, one.phase, one.name, costs
+    verdict = verdict_words(one.fits, one.confidence)
+    return format_gib(one.freed_bytes), format_gib(one.peak.device_bytes), verdict, one.phase, one.name, costs
 
 
 def _ways(advised: list[Advised]) -> Iterator[tuple[str, str]]:

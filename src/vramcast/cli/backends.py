@@ -12,6 +12,7 @@ from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.cli.sections import SectionedCommand, SectionedOption
 from vramcast.units import format_bytes, format_gib
+from vramcast.verdict import verdict_words
 from vramcast.workload import BACKENDS
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _rows(sides: list[BackendSide]) -> list[tuple[str, ...]]:
     rows.append(("  range", *(f"{format_gib(peak.low_bytes)}–{format_gib(peak.high_bytes)}" for peak in peaks)))
     rows.append(("peak in", *(peak.phase for peak in peaks)))
     rows.append(("tensors made", *(str(side.made_tensors) for side in sides)))
-    rows.append(("fits", *({None: "-", True: "yes", False: "no"}[side.fits] for side in sides)))
+    rows.append(("verdict", *(verdict_words(side.fits, side.confidence) for side in sides)))
     return rows
 
 

@@ -12,6 +12,7 @@ from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.cli.sections import SectionedCommand, SectionedOption
 from vramcast.units import format_bytes, format_count, format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
     from vramcast.study.compare import Difference, ModelComparison, ModuleDifference, Side
@@ -52,7 +53,7 @@ def compare(models: tuple[str, ...], gpu: str | None, form: str, **options: Any)
 
 
 def _show(found: ModelComparison) -> None:
-    print_table(("model", *_NUMBERS, "peak in", "fits"), (_row(side) for side in found.sides if side.error is None), numbers=_NUMBERS)
+    print_table(("model", *_NUMBERS, "peak in", "verdict"), (_row(side) for side in found.sides if side.error is None), numbers=_NUMBERS)
     for difference in found.differences:
         _show_difference(difference)
     for side in found.sides:
@@ -64,8 +65,7 @@ def _row(side: Side) -> tuple[str, ...]:
     assert side.model is not None
     assert side.peak is not None
     sizes = format_bytes(side.weights_bytes), *map(format_gib, (side.activations_bytes, side.peak.allocated_bytes, side.peak.device_bytes))
-    fits = {None: "-", True: "yes", False: "no"}[side.fits]
-    return side.asked, format_count(side.model.parameters), *sizes, side.peak.phase, fits
+    return side.asked, format_count(side.model.parameters), *sizes, side.peak.phase, verdict_words(side.fits, side.confidence)
 
 
 def _show_difference(found: Difference) -> None:

@@ -10,9 +10,11 @@ import click
 
 from vramcast.cli.sections import SectionedOption
 from vramcast.errors import UsageError
+from vramcast.reports import wording
 
 if TYPE_CHECKING:
     from vramcast.data import DataSet
+    from vramcast.footprint import DataSummary
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 NAMES = ("data", "mosaic", "mixup")
@@ -50,3 +52,9 @@ def data_from(options: Mapping[str, Any], progress: Callable[[str], None] | None
     from vramcast.data import read_data
 
     return read_data(options["data"], **chances, progress=progress)
+
+
+def print_data(summary: DataSummary | None, err: bool = False) -> None:
+    """Print, to standard error where that is asked for, what a data set says, a sentence a line; nothing where none was named."""
+    for sentence in wording.data(summary) if summary else ():
+        click.echo(f"= {sentence}", err=err)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
-from vramcast.cli.data_options import data_from, data_options
+from vramcast.cli.data_options import data_from, data_options, print_data
 from vramcast.cli.options import workload_from, workload_options
 from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
 from vramcast.cli.sections import SectionedCommand, SectionedOption
-from vramcast.reports import wording
 from vramcast.units import format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
     from vramcast.solvers.limits import Figures, Fit
@@ -31,7 +31,7 @@ Examples:
 Exit codes:
   0 something surely fits    2 wrong usage
   1 nothing surely fits      3 no forecast came about"""
-_HEADER = ("", "allocated", "reserved", "process", "range", "headroom")
+_HEADER = ("", "allocated", "reserved", "process", "range", "headroom", "verdict")
 
 
 @click.command("fit", cls=SectionedCommand, epilog=EXAMPLES)
@@ -81,9 +81,8 @@ def _show(found: Fit) -> None:
     rows = [("surely fits", found.surely), ("expected to fit", found.expected), ("may fit", found.may), ("does not fit", found.beyond)]
     rows = [row for row in rows if row[1] is not None] or [("needs", found.smallest)]
     click.echo()
-    print_table(("", found.vary, *_HEADER[1:]), (_row(name, shown) for name, shown in rows if shown), numbers=(found.vary, *_HEADER[1:]))
-    for line in wording.data(found.data) if found.data else ():
-        click.echo(f"= {line}")
+    print_table(("", found.vary, *_HEADER[1:]), (_row(name, shown) for name, shown in rows if shown), numbers=(found.vary, *_HEADER[1:-1]))
+    print_data(found.data)
     for note in found.notes:
         click.echo(f"+ {note}")
     for caveat in found.caveats:
@@ -93,4 +92,4 @@ def _show(found: Fit) -> None:
 def _row(name: str, shown: Figures) -> tuple[str, ...]:
     sizes = [format_gib(size) for size in (shown.allocated_bytes, shown.reserved_bytes, shown.device_bytes)]
     span = f"{format_gib(shown.low_bytes).removesuffix(' GiB')}–{format_gib(shown.high_bytes)}"
-    return name, str(shown.value), *sizes, span, format_gib(shown.headroom_bytes or 0)
+    return name, str(shown.value), *sizes, span, format_gib(shown.headroom_bytes or 0), verdict_words(shown.fits, shown.confidence)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vramcast.cli.data_options import NAMES, data_from, data_options, print_data
 from vramcast.cli.options import fields_from, workload_from, workload_options
 from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
@@ -16,6 +17,7 @@ from vramcast.gpu import naming
 from vramcast.gpu.catalogue import load
 from vramcast.gpu.spec import GpuSpec
 from vramcast.units import format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
     from vramcast.solvers.cards import CardVerdict
@@ -27,6 +29,7 @@ Examples:
   vramcast gpus "rtx a*"
   vramcast gpus a100 --format json
   vramcast gpus --for yolo11m --train --preset ultralytics --batch 16 --image 1280
+  vramcast gpus --for yolo11m --train --preset ultralytics --batch 16 --data coco128/data.yaml
   vramcast gpus "rtx *" --for torchvision:resnet50 --train --batch 256 --precision amp-bf16
 
 \b
@@ -44,6 +47,7 @@ _VERDICT_HEADER = ("card", "usable", "verdict", "process", "range", "headroom")
 @click.option(
     "--format", "form", type=click.Choice(["terminal", "json"]), default="terminal", help="A table, or JSON with the source of every figure."
 )
+@data_options
 @workload_options
 def gpus(pattern: str, model: str | None, form: str, **options: Any) -> bool | None:
     """List the cards it knows, or those matching PATTERN.
@@ -58,7 +62,7 @@ def gpus(pattern: str, model: str | None, form: str, **options: Any) -> bool | N
         raise UnknownNameError("card", pattern, (naming.short_name(card.name) for card in load()), hint="`vramcast gpus` lists every card.")
     if model is not None:
         return _judge(model, cards, form, options)
-    if given := [*fields_from(options), *filter(None, [options["workload_file"]])]:
+    if given := [*fields_from(options), *filter(None, (options[name] for name in ("workload_file", *NAMES)))]:
         raise UsageError(f"{', '.join(map(str, given))}: a workload says nothing of cards by itself. Name the model too: --for MODEL")
     if form == "json":
         print_json(cards)
@@ -72,14 +76,15 @@ def _judge(model: str, cards: list[GpuSpec], form: str, options: dict[str, Any])
     from vramcast.solvers.cards import gpus_for
 
     with stages() as progress:
-        verdicts = gpus_for(model, workload, cards, progress=progress)
+        found = gpus_for(model, workload, cards, data=data_from(options, progress), progress=progress)
     if form == "json":
-        print_json(verdicts)
+        print_json(found)
     else:
-        print_table(_VERDICT_HEADER, map(_verdict_row, verdicts), numbers=("usable", "process", "range", "headroom"))
-        for reason in dict.fromkeys(filter(None, (verdict.reason for verdict in verdicts))):
+        print_table(_VERDICT_HEADER, map(_verdict_row, found.cards), numbers=("usable", "process", "range", "headroom"))
+        print_data(found.data)
+        for reason in dict.fromkeys(filter(None, (verdict.reason for verdict in found.cards))):
             click.echo(f"! does not run: {reason}")
-    return any(verdict.fits for verdict in verdicts)
+    return any(verdict.fits for verdict in found.cards)
 
 
 def _verdict_row(verdict: CardVerdict) -> tuple[str, ...]:
@@ -88,7 +93,7 @@ def _verdict_row(verdict: CardVerdict) -> tuple[str, ...]:
         return verdict.gpu, format_gib(verdict.usable_bytes), verdict.verdict, "-", "-", "-"
     span = f"{format_gib(shown.low_bytes).removesuffix(' GiB')}–{format_gib(shown.high_bytes)}"
     sizes = (format_gib(shown.device_bytes), span, format_gib(verdict.headroom_bytes or 0))
-    return verdict.gpu, format_gib(verdict.usable_bytes), verdict.verdict, *sizes
+    return verdict.gpu, format_gib(verdict.usable_bytes), verdict_words(verdict.fits, verdict.confidence), *sizes
 
 
 def _matches(card: GpuSpec, pattern: str) -> bool:

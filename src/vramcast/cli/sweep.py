@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vramcast.cli.cards import card_named, complete_gpu
+from vramcast.cli.data_options import NAMES, data_from, data_options, print_data
 from vramcast.cli.options import workload_from
 from vramcast.cli.output import print_table
 from vramcast.cli.progress import counted
@@ -20,8 +21,10 @@ from vramcast.errors import UsageError
 from vramcast.reports.drawing import check_drawing
 from vramcast.reports.files import check_writable
 from vramcast.units import format_gib
+from vramcast.verdict import verdict_words
 
 if TYPE_CHECKING:
+    from vramcast.footprint import DataSummary
     from vramcast.solvers.sweep.grid import Grid
     from vramcast.solvers.sweep.record import Record
 
@@ -30,6 +33,7 @@ Examples:
   vramcast sweep torchvision:resnet50 --train --batch 1:64 --image 320:1280:32 --gpu "rtx 4090" -o sweep.json
   vramcast sweep yolo11n --train --batch 16,32 --precision fp32,amp-fp16 --optimizer musgd,adamw --gpu t4
   vramcast sweep torchvision:resnet50 --train --batch 8:256:8 --image 224:512:32 --gpu t4 --gpu "rtx 4090" --plot map.svg
+  vramcast sweep yolo11n --train --preset ultralytics --batch 8:32:8 --data coco128/data.yaml --gpu t4
   vramcast sweep model.py:build --train --batch 1:512 --engine dask://scheduler:8786 -o sweep.parquet
 
 \b
@@ -59,6 +63,7 @@ _ANSWER = "Cards and answer"
               help="Where the work is done: on this machine, or on an existing Dask cluster (needs the extra cluster).")  # fmt: skip
 @click.option("--processes", cls=SectionedOption, section=_ANSWER, type=click.IntRange(1), default=os.cpu_count() or 1,
               show_default="all cores", help="Processes on this machine.")  # fmt: skip
+@data_options
 @swept_options
 def sweep(
     model: str, gpus: tuple[str, ...], form: str | None, output: Path | None, plot: Path | None, quick: bool, engine: str | None, processes: int,
@@ -68,7 +73,8 @@ def sweep(
     form = _checked_form(form, output, plot)
     if quick and plot is not None:
         raise UsageError("--quick and --plot exclude each other: a drawing shows reserved bytes and components, which only a replay tells.")
-    asked = replace(_grid(model, gpus, options), is_quick=quick)
+    laid_out, summary = _grid(model, gpus, options)
+    asked = replace(laid_out, is_quick=quick)
     from vramcast.solvers.sweep.engines import engine_named
     from vramcast.solvers.sweep.journal import Journal
     from vramcast.solvers.sweep.run import run
@@ -77,6 +83,7 @@ def sweep(
     with counted(f"{len(asked):,} points") as progress:
         records = run(asked, workers, output, progress)
     _deliver(records, form, output)
+    print_data(summary, err=form != "table")
     if output is not None:
         Journal(output, asked.digest()).finish()
     if plot is not None:
@@ -106,16 +113,18 @@ def _checked_form(form: str | None, output: Path | None, plot: Path | None) -> s
     return form
 
 
-def _grid(model: str, gpus: Sequence[str], options: Mapping[str, Any]) -> Grid:
+def _grid(model: str, gpus: Sequence[str], options: Mapping[str, Any]) -> tuple[Grid, DataSummary | None]:
     from vramcast.solvers.sweep.grid import SIZES, grid
-    from vramcast.solvers.sweep.run import combinations, combined
+    from vramcast.solvers.sweep.run import combinations, combined, for_data
 
+    data, options = data_from(options, None), {name: value for name, value in options.items() if name not in NAMES}
     single, axes = split(options)
     cards = [card for card in map(card_named, gpus) if card is not None]
     others = {name: values for name, values in axes.items() if name not in SIZES}
-    made = [(settings, workload_from({**single, **settings})) for settings in combined(others)]
+    workloads = [(settings, workload_from({**single, **settings})) for settings in combined(others)]
+    made, summary = for_data(data, model, workloads, tuple(axes))
     along = {name: values for name, values in axes.items() if name in SIZES}
-    return grid(model, combinations(made, cards), along, [*axes, *(["gpu"] if len(cards) > 1 else [])])
+    return grid(model, combinations(made, cards), along, [*axes, *(["gpu"] if len(cards) > 1 else [])]), summary
 
 
 def _deliver(records: Sequence[Record], form: str, output: Path | None) -> None:
@@ -134,7 +143,7 @@ _SIZES = {"live": "live_bytes", "allocated": "allocated_bytes", "reserved": "res
 
 def _show(records: Sequence[Record]) -> None:
     sizes = {title: name for title, name in _SIZES.items() if any(getattr(record, name) is not None for record in records)}
-    header = (*records[0].axes, *sizes, "fits")
+    header = (*records[0].axes, *sizes, "verdict")
     print_table(header, (_row(record, sizes.values()) for record in records), numbers=header[:-1])
     for error in dict.fromkeys(record.error for record in records if record.error):
         click.echo(f"! no forecast: {error}")
@@ -142,8 +151,7 @@ def _show(records: Sequence[Record]) -> None:
 
 def _row(record: Record, names: Iterable[str]) -> tuple[str, ...]:
     sizes = [getattr(record, name) for name in names]
-    fits = {None: "-", True: "yes", False: "no"}[record.fits]
-    verdict = "no forecast" if record.error else fits
+    verdict = "no forecast" if record.error else verdict_words(record.fits, record.confidence)
     return *map(str, record.axes.values()), *("-" if size is None else format_gib(size) for size in sizes), verdict
 
 

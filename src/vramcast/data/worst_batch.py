@@ -7,7 +7,8 @@ to be as full, which no loss that pads can tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ import numpy as np
 from vramcast import presets
 from vramcast.data.interface import DataSet
 from vramcast.data.mixing import TILES, mixed
+from vramcast.data.registry import read_data
+from vramcast.errors import WorkloadError
 from vramcast.footprint import DataSummary, NamedSample, Spread
 from vramcast.sources.interface import TASKS_WITH_OBJECTS, Model
 from vramcast.trace import Column
@@ -38,6 +41,26 @@ class _Fullest:
     per_batch: float
     per_epoch: float
     most: int
+
+
+Data = DataSet | str | os.PathLike[str]
+"""A data set, or the path of one."""
+
+
+def for_worst_batch(
+    data: Data | None, workload: Workload, model: Model | str, leaving: Collection[str] = (), progress: Callable[[str], None] | None = None
+) -> tuple[Workload, DataSummary | None]:
+    """Return the workload of the worst batch of a data set, and what that says; the workload as it is where none is named. `leaving` as below.
+
+    Raises:
+        UsageError: there is no such data set, it cannot be read, or the model is a mere number of parameters.
+    """
+    if data is None:
+        return workload, None
+    if isinstance(model, str):
+        raise WorkloadError(f"{model} is a number of parameters, which no data set makes larger. Name a model, or leave the data set out.")
+    read = data if isinstance(data, DataSet) else read_data(data, progress=progress or (lambda _: None))
+    return with_data(read, workload, model, leaving)
 
 
 def with_data(data: DataSet, workload: Workload, model: Model, leaving: Collection[str] = ()) -> tuple[Workload, DataSummary]:

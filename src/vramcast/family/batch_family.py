@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,27 +56,47 @@ class BatchFamily:
 
     def spelled(self, step: int, sizes: Column, calls: Mapping[int, OperatorCall]) -> Trace:
         """Return the trace of a step with other numbers: bytes per line, and the calls of lines that have one."""
-        lines, rounds = unrolled(self.loops, len(self.texts), step)
-        kinds, operators, modules, phases, components, streams, block_modules = self.texts[lines].T
-        is_operation, births = kinds == OPERATION, np.flatnonzero(kinds == Event.ALLOCATE)
-        operations = np.cumsum(is_operation) - 1
-        return Trace(
-            subject=self.subject, kinds=kinds[~is_operation], blocks=self._blocks(step, lines, rounds, kinds)[~is_operation],
-            operations=operations[~is_operation], sizes=sizes[lines][births], components=components[births],
-            streams=streams[births], block_modules=block_modules[births], operation_operators=operators[is_operation],
-            operation_modules=modules[is_operation], operation_phases=phases[is_operation], operators=self.operators,
-            modules=self.modules, phases=self.phases, caveats=self.caveats,
-            calls={operation: calls[line] for operation, line in enumerate(lines[is_operation].tolist()) if line in calls},
-        )  # fmt: skip
+        form = _form(self, step if self.loops or self.partners.slope.any() else 0)
+        calls = {operation: calls[line] for operation, line in enumerate(form.operations) if line in calls}
+        return replace(form.trace, sizes=sizes[form.births], calls=calls)
 
     def own_lines(self, batch: int) -> Column:
         """Return where, in the script of a batch, the lines of the shortest one are."""
         return np.flatnonzero(unrolled(self.loops, len(self.texts), batch - self.smallest)[1] < 0)
 
-    def _blocks(self, step: int, lines: Column, rounds: Column, kinds: Column) -> Column:
-        """Return, per line, the block its event is about: blocks are numbered by birth."""
-        births = kinds == Event.ALLOCATE
-        partners = np.where(rounds < 0, self.partners.at(step)[lines], self.round_partners.at(step)[lines] + rounds * self.partner_strides[lines])
-        born = np.where(births, np.arange(len(lines)), partners)
-        numbers = np.cumsum(births) - 1
-        return np.where(births | (kinds == Event.FREE), numbers[born], -1)
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Form:
+    """Everything in the trace of a step but its numbers."""
+
+    trace: Trace
+    births: Column
+    """Per block: its line."""
+    operations: list[int]
+    """Per operation: its line."""
+
+
+@functools.lru_cache(maxsize=4)
+def _form(family: BatchFamily, step: int) -> _Form:
+    """Return the form of a step; where nothing repeats it is that of all steps, of which thousands may be asked for."""
+    lines, rounds = unrolled(family.loops, len(family.texts), step)
+    kinds, operators, modules, phases, components, streams, block_modules = family.texts[lines].T
+    is_operation, births = kinds == OPERATION, np.flatnonzero(kinds == Event.ALLOCATE)
+    operations = np.cumsum(is_operation) - 1
+    trace = Trace(
+        subject=family.subject, kinds=kinds[~is_operation], blocks=_blocks(family, step, lines, rounds, kinds)[~is_operation],
+        operations=operations[~is_operation], sizes=np.zeros(len(births), np.int64), components=components[births],
+        streams=streams[births], block_modules=block_modules[births], operation_operators=operators[is_operation],
+        operation_modules=modules[is_operation], operation_phases=phases[is_operation], operators=family.operators,
+        modules=family.modules, phases=family.phases, caveats=family.caveats, calls={},
+    )  # fmt: skip
+    return _Form(trace, lines[births], lines[is_operation].tolist())
+
+
+def _blocks(family: BatchFamily, step: int, lines: Column, rounds: Column, kinds: Column) -> Column:
+    """Return, per line, the block its event is about: blocks are numbered by birth."""
+    births = kinds == Event.ALLOCATE
+    further = family.round_partners.at(step)[lines] + rounds * family.partner_strides[lines]
+    born = np.where(births, np.arange(len(lines)), np.where(rounds < 0, family.partners.at(step)[lines], further))
+    numbers = np.cumsum(births) - 1
+    return np.where(births | (kinds == Event.FREE), numbers[born], -1)

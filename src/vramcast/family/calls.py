@@ -66,6 +66,6 @@ def _numbers(parts: Iterable[object]) -> Iterator[int]:
 
 
 def _with(part: Any, numbers: Iterator[int]) -> Any:
-    if isinstance(part, tuple):
-        return tuple(_with(item, numbers) for item in part)
+    if isinstance(part, tuple):  # mostly of whole numbers: shapes and strides, thousands of them
+        return tuple([next(numbers) if type(item) is int else _with(item, numbers) for item in part])
     return next(numbers) if isinstance(part, int) and not isinstance(part, bool) else part

@@ -65,3 +65,12 @@ class Piece:
             NotAffineError: a byte count would be no whole number somewhere.
         """
         return self.numbers.at(points // np.array(self.box.unit, np.int64))
+
+    def without_calls(self, point: Point) -> Trace:
+        """Return the trace of a point of the box without its operator calls, from which scratch would follow: a lower bound, found sooner.
+
+        Raises:
+            NotAffineError: a byte count would be no whole number there.
+        """
+        numbers = self.numbers_at(np.array([point], np.int64))[:, 0]
+        return self.structure.spelled(point[0] - self.structure.smallest, np.where(self.sizes < 0, 0, numbers[self.sizes]), {})

@@ -16,8 +16,10 @@ from vramcast.reports.glyphs import Glyphs, shorten
 from vramcast.reports.palette import SWATCHES
 from vramcast.reports.shares import largest_apart
 from vramcast.units import format_bytes
+from vramcast.verdict import verdict_of
 
 HEADING = "bold"
+_STYLES = {"fits": "bold green", "too close to call": "bold yellow", "does not fit": "bold red", None: "bold"}
 SIDE = "dim"
 _INDENT = 2
 GAP = 2
@@ -31,7 +33,7 @@ _SHORTEST_BAR = 12
 
 def head(estimate: Estimate, width: int, glyphs: Glyphs) -> RenderableType:
     """The verdict, the card filled, the totals, when the peak is, and what was asked."""
-    style = "bold yellow" if wording.is_close(estimate) else {True: "bold green", False: "bold red", None: "bold"}[estimate.fits]
+    style = _STYLES[verdict_of(estimate.fits, estimate.confidence)]
     lines: list[RenderableType] = [Text(wording.verdict(estimate), style=style)]
     if estimate.gpu:
         lines.append(card_bar(estimate.components, estimate.gpu.usable_bytes, width, glyphs))

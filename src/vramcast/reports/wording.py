@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 
 import msgspec
@@ -10,12 +9,10 @@ import msgspec
 from vramcast.footprint import Calibration, DataSummary, Estimate, Peak
 from vramcast.reports.glyphs import Glyphs
 from vramcast.units import format_bytes, format_count, format_gib
+from vramcast.verdict import verdict_words
 from vramcast.workload import Workload
 
 _SHOWN_FIRST = ("mode", "batch", "image", "seq", "new_tokens", "inputs", "precision", "optimizer", "optimizer_loop", "preset")
-_CALLED_FROM, _CERTAIN_FROM = 0.8, 0.995
-"""Confidence from which a verdict is given at all, and from which it is given without reserve."""
-_ROUNDING = 1e-6
 _NAMED = 3
 """Samples named on a screen."""
 _ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
@@ -26,34 +23,12 @@ def verdict(estimate: Estimate) -> str:
     need = format_gib(estimate.peak.device_bytes)
     if estimate.fits is None or estimate.gpu is None:
         return f"needs {need}"
-    usable, headroom = estimate.gpu.usable_bytes, estimate.headroom_bytes or 0
+    standing, usable, headroom = verdict_words(estimate.fits, estimate.confidence), estimate.gpu.usable_bytes, estimate.headroom_bytes or 0
     if headroom < 0:
-        return f"{_standing(estimate)}: needs {need} of {format_gib(usable)}, {format_gib(-headroom)} too much"
+        return f"{standing}: needs {need} of {format_gib(usable)}, {format_gib(-headroom)} too much"
     if not estimate.fits:
-        return f"{_standing(estimate)}: needs {need} of {format_gib(usable)}, but not in the pieces that are left"
-    return f"{_standing(estimate)}: {need} of {format_gib(usable)} ({percent(estimate.peak.device_bytes, usable)}), headroom {format_gib(headroom)}"
-
-
-def is_close(estimate: Estimate) -> bool:
-    """Tell whether the forecast is too close to the card's limit for a verdict: too few comparable cases would have ended like it."""
-    agreeing = _agreeing(estimate)
-    return agreeing is not None and agreeing < _CALLED_FROM
-
-
-def _standing(estimate: Estimate) -> str:
-    """Return `fits`, `fits with 97 % confidence`, `too close to call`, `does not fit with 97 % confidence` or `does not fit`."""
-    if is_close(estimate):
-        return "too close to call"
-    agreeing = _agreeing(estimate)
-    doubt = "" if agreeing is None or agreeing >= _CERTAIN_FROM else f" with {math.floor(100 * agreeing + _ROUNDING)} % confidence"
-    return ("fits" if estimate.fits else "does not fit") + doubt
-
-
-def _agreeing(estimate: Estimate) -> float | None:
-    """Return the share of comparable cases that would have ended like the forecast; None where it is not known."""
-    if estimate.confidence is None or estimate.fits is None:
-        return None
-    return estimate.confidence if estimate.fits else 1 - estimate.confidence
+        return f"{standing}: needs {need} of {format_gib(usable)}, but not in the pieces that are left"
+    return f"{standing}: {need} of {format_gib(usable)} ({percent(estimate.peak.device_bytes, usable)}), headroom {format_gib(headroom)}"
 
 
 def calibration(found: Calibration) -> str:

@@ -7,24 +7,26 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from vramcast.answer import Estimate
 from vramcast.backends.registry import backend_of
-from vramcast.closed_form import is_count, trace_parameters
+from vramcast.closed_form import trace_parameters
+from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import ForecastError
+from vramcast.footprint import DataSummary, ModelSummary
 from vramcast.gpu.catalogue import load
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import Progress, forecast
-from vramcast.solvers.limits import Figures, figures, may_fit, surely_fits
-from vramcast.sources import registry
-from vramcast.sources.python_object import model_of
+from vramcast.solvers.limits import Figures, figures
+from vramcast.solvers.workloads import model_or_count
 from vramcast.trace import Trace
 from vramcast.tracing.cuda.capability_groups import stands_for
+from vramcast.verdict import Verdict
+from vramcast.version import __version__
 from vramcast.workload import Workload
 
 if TYPE_CHECKING:
     from torch import nn
 
-Verdict = Literal["surely fits", "fits", "may fit", "does not fit", "does not run"]
+    from vramcast.sources.interface import Model
 
 
 class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,9 +36,10 @@ class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
     usable_bytes: int
     compute_capability: str | None
-    verdict: Verdict
-    """`surely fits`: the forecast's whole range does; `fits`: the forecast does; `may fit`: its lower end does;
-    `does not run`: the program itself refuses such a chip."""
+    verdict: Verdict | Literal["does not run"]
+    """As in an estimate; `does not run`: the program itself refuses such a chip."""
+    confidence: float | None
+    """Share of comparable measured cases that would fit; None where it does not run, or that is not known."""
     fits: bool
     headroom_bytes: int | None
     figures: Figures | None
@@ -45,24 +48,48 @@ class CardVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Why it does not run."""
 
 
+class CardVerdicts(msgspec.Struct, frozen=True, kw_only=True):
+    """Which cards would do."""
+
+    schema: str = "vramcast/gpus-1"
+    vramcast: str
+    """Version that made it."""
+    model: ModelSummary
+    workload: dict[str, object]
+    """The workload's fields as used, presets and data set applied."""
+    data: DataSummary | None
+    """What the data set says; None where none was named."""
+    cards: tuple[CardVerdict, ...]
+    """Those that suffice first, the smallest of them at the top."""
+
+
 def gpus_for(
-    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, cards: Iterable[GpuSpec] | None = None, *, progress: Progress | None = None
-) -> tuple[CardVerdict, ...]:
+    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, cards: Iterable[GpuSpec] | None = None, *,
+    data: Data | None = None, progress: Progress | None = None,
+) -> CardVerdicts:  # fmt: skip
     """Return the verdict for every card (None: all that are known): those that suffice first, the smallest of them at the top.
 
-    The model is traced once for all cards whose kernels choose alike; scratch, allocator and context are each card's own.
+    The model is traced once for all cards whose kernels choose alike; scratch, allocator and context are each card's own. With `data`, as for
+    `estimate`, the forecast is for the worst batch.
 
     Raises:
         UsageError: an unknown model, a missing extra, an unreadable file.
         ModelError, UntraceableError: as `pipeline.estimate`.
     """
     chosen = tuple(load() if cards is None else cards)
-    trace = _tracer(model, workload, progress or (lambda _: None))
+    found, report = model_or_count(model), progress or (lambda _: None)
+    workload, summary = for_worst_batch(data, workload, found, progress=report)
+    trace = _tracer(found, workload, report)
     traces = {group: _trace_or_error(trace, group) for group in dict.fromkeys(map(_group, chosen))}
     errors = [found for found in traces.values() if isinstance(found, ForecastError)]
     if errors and len(errors) == len(traces):
         raise errors[0]
-    return tuple(sorted((_verdict(card, traces[_group(card)], workload) for card in chosen), key=_order))
+    subject = next(found for found in traces.values() if isinstance(found, Trace)).subject
+    summary_of_model = ModelSummary(
+        name=subject.name, source=subject.source, parameters=subject.parameters, trainable_parameters=subject.trainable_parameters
+    )
+    verdicts = sorted((_verdict(card, traces[_group(card)], workload) for card in chosen), key=_order)
+    return CardVerdicts(vramcast=__version__, model=summary_of_model, workload=workload.as_dict(), data=summary, cards=tuple(verdicts))
 
 
 def _trace_or_error(trace: Callable[[tuple[int, int] | None], Trace], group: tuple[int, int] | None) -> Trace | ForecastError:
@@ -77,18 +104,15 @@ def _group(card: GpuSpec) -> tuple[int, int] | None:
     return None if card.compute_capability is None else stands_for(card.compute_capability)
 
 
-def _tracer(
-    model: str | nn.Module | Callable[[], nn.Module], workload: Workload, progress: Progress
-) -> Callable[[tuple[int, int] | None], Trace]:  # fmt: skip
-    if isinstance(model, str) and is_count(model):
+def _tracer(model: Model | str, workload: Workload, progress: Progress) -> Callable[[tuple[int, int] | None], Trace]:
+    if isinstance(model, str):
         counted = trace_parameters(model, workload)
         return lambda _: counted
-    found = registry.find(model) if isinstance(model, str) else model_of(model)
 
     def trace(capability: tuple[int, int] | None) -> Trace:
 
         named = "an unknown chip" if capability is None else f"compute capability {capability[0]}.{capability[1]}"
-        return backend_of(workload).trace(found, workload, capability, lambda stage: progress(f"{stage} for {named}"))
+        return backend_of(workload).trace(model, workload, capability, lambda stage: progress(f"{stage} for {named}"))
 
     return trace
 
@@ -100,20 +124,18 @@ def _verdict(card: GpuSpec, trace: Trace | ForecastError, workload: Workload) ->
         "compute_capability": None if capability is None else f"{capability[0]}.{capability[1]}",
     }  # fmt: skip
     if isinstance(trace, ForecastError):
-        return CardVerdict(**known, verdict="does not run", fits=False, headroom_bytes=None, figures=None, reason=str(trace))
+        return CardVerdict(**known, verdict="does not run", confidence=None, fits=False, headroom_bytes=None, figures=None, reason=str(trace))
     estimate = forecast(trace, card, workload)
     shown = figures(workload.batch, estimate)
-    return CardVerdict(**known, verdict=_judged(estimate), fits=bool(estimate.fits), headroom_bytes=shown.headroom_bytes, figures=shown)
+    said = estimate.verdict or "does not fit"
+    return CardVerdict(
+        **known, verdict=said, confidence=estimate.confidence, fits=bool(estimate.fits), headroom_bytes=shown.headroom_bytes, figures=shown
+    )
 
 
-def _judged(estimate: Estimate) -> Verdict:
-    if surely_fits(estimate):
-        return "surely fits"
-    if estimate.fits:
-        return "fits"
-    return "may fit" if may_fit(estimate) else "does not fit"
+_RANKS = {"fits": 0, "too close to call": 1, "does not fit": 2, "does not run": 3}
 
 
-def _order(verdict: CardVerdict) -> tuple[bool, bool, int, str]:
+def _order(found: CardVerdict) -> tuple[int, int, str]:
     """Those that suffice by growing memory, the others by shrinking: what is nearest to sufficing stands in the middle."""
-    return verdict.figures is None, not verdict.fits, verdict.usable_bytes if verdict.fits else -verdict.usable_bytes, verdict.gpu
+    return _RANKS[found.verdict], found.usable_bytes if found.verdict == "fits" else -found.usable_bytes, found.gpu

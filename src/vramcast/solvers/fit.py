@@ -8,7 +8,6 @@ replayed as it is: nothing is interpolated.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vramcast.data import DataSet, read_data
-from vramcast.data.worst_batch import with_data
+from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import WorkloadError
 from vramcast.family import TraceFamily, build
 from vramcast.gpu.catalogue import resolve
@@ -25,7 +23,7 @@ from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import requested_bytes
 from vramcast.pipeline import Progress
 from vramcast.solvers.ladder import NEIGHBOURS, Ladder
-from vramcast.solvers.limits import Fit, Varied, figures, may_fit, surely_fits
+from vramcast.solvers.limits import Fit, Varied, figures, is_expected_to_fit, may_fit, surely_fits
 from vramcast.solvers.points import BATCH, IMAGE, SEQUENCE, Points, find_model, workload_at
 from vramcast.solvers.search import largest
 from vramcast.sources.interface import TASKS_WITH_OBJECTS
@@ -49,7 +47,7 @@ _PROBES = (4, 64, 1024, 2**14, LARGEST_BATCH)
 
 def fit(
     model: str | nn.Module | Callable[[], nn.Module], workload: Workload, gpu: str | GpuSpec, *, vary: Varied = "batch",
-    step: int | None = None, at_most: int | None = None, data: DataSet | str | os.PathLike[str] | None = None,
+    step: int | None = None, at_most: int | None = None, data: Data | None = None,
     progress: Progress | None = None,
 ) -> Fit:  # fmt: skip
     """Find the largest batch (or image side, or sequence) with which a workload fits on a card.
@@ -63,9 +61,8 @@ def fit(
     """
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     found = find_model(model)
-    report, summary = progress or (lambda _: None), None
-    if data is not None:
-        workload, summary = with_data(data if isinstance(data, DataSet) else read_data(data, progress=report), workload, found, leaving=(vary,))
+    report = progress or (lambda _: None)
+    workload, summary = for_worst_batch(data, workload, found, leaving=(vary,), progress=report)
     _check(found, workload, vary, step, at_most)
     ladder = _LADDERS[vary](Points(found, workload, card, _AXES[vary], report), step, at_most)
     return msgspec.structs.replace(_answer(ladder, vary), data=summary)
@@ -189,7 +186,7 @@ def _check(model: Model, workload: Workload, vary: Varied, step: int | None, at_
 
 def _answer(ladder: Ladder, vary: Varied) -> Fit:
     ladder.find_start()
-    expected = ladder.largest(lambda estimate: bool(estimate.fits), max(ladder.guess, ladder.start))
+    expected = ladder.largest(is_expected_to_fit, max(ladder.guess, ladder.start))
     surely, may = ladder.largest_below(expected, surely_fits) if expected else 0, ladder.largest(may_fit, expected or ladder.start)
     rungs = {"surely": surely, "expected": expected, "may": may, "beyond": may + 1 if may < ladder.most else 0, "smallest": ladder.start}
     estimates = {name: ladder.estimate_or_none(rung) for name, rung in rungs.items()}

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from vramcast.answer import Estimate
 from vramcast.errors import ForecastError
+from vramcast.family.piece import Point
+from vramcast.solvers.limits import Holds
 from vramcast.solvers.points import BATCH, Points
 from vramcast.solvers.search import largest
 
@@ -42,8 +44,11 @@ class Ladder:
         Raises:
             ForecastError: the program does not run there.
         """
+        return self.points.estimate(self._point(rung))
+
+    def _point(self, rung: int) -> Point:
         value, axes = self.value(rung), self.points.axes
-        return self.points.estimate((value,) if axes == BATCH else (self.points.workload.batch, *(value for _ in axes[1:])))
+        return (value,) if axes == BATCH else (self.points.workload.batch, *(value for _ in axes[1:]))
 
     def estimate_or_none(self, rung: int) -> Estimate | None:
         """Return the forecast; None below the first rung, and where the program does not run: its sizes may be too many to be traced."""
@@ -70,25 +75,30 @@ class Ladder:
                     raise
                 self.start += 1
 
-    def largest(self, holds: Callable[[Estimate], bool], guess: int) -> int:
+    def largest(self, holds: Holds, guess: int) -> int:
         """Return the largest rung that holds, 0 for none; its neighbours above were tried."""
         return largest(self._at(holds), guess, self.most, NEIGHBOURS)
 
-    def largest_below(self, ceiling: int, holds: Callable[[Estimate], bool]) -> int:
+    def largest_below(self, ceiling: int, holds: Holds) -> int:
         """Return the largest rung up to a ceiling that holds; where forecasts cost little, the rungs beneath it are tried one by one."""
         found = largest(self._at(holds), ceiling or self.start, ceiling or self.most, NEIGHBOURS)
         if self.points.family is None:
             return found
         return next((rung for rung in range(min(ceiling, found + _SCANNED), found, -1) if self._at(holds)(rung)), found)
 
-    def _at(self, holds: Callable[[Estimate], bool]) -> Callable[[int], bool]:
+    def _at(self, holds: Holds) -> Callable[[int], bool]:
         def holds_at(rung: int) -> bool:
-            estimate = self.estimate_or_none(rung)
-            return estimate is not None and holds(estimate)
+            if rung < self.start:
+                return False
+            try:
+                return holds(self.points, self._point(rung))
+            except ForecastError as error:
+                self.failures[self.value(rung)] = str(error)
+                return False
 
         return holds_at
 
-    def exceptions(self, holds: Callable[[Estimate], bool], found: int) -> list[int]:
+    def exceptions(self, holds: Holds, found: int) -> list[int]:
         """Return the values near below a rung found at which it does not hold, of those looked at."""
         known = self.points.known()
         below = (rung for rung in range(max(found - _SCANNED, self.start), found) if self.value(rung) in known)

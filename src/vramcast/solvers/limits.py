@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from vramcast.answer import Estimate
+from vramcast.calibration.interval import most_reserved
+from vramcast.family.piece import Point
 from vramcast.footprint import CaveatNote, DataSummary, GpuSummary, ModelSummary
+from vramcast.solvers.points import Points
+from vramcast.verdict import Verdict
 
 Varied = Literal["batch", "image", "seq"]
 
@@ -25,6 +30,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """Range of `device_bytes`."""
     headroom_bytes: int | None
     fits: bool | None
+    verdict: Verdict | None
+    """As in an estimate; None where no card was named, as for `fits`."""
+    confidence: float | None
+    """Share of comparable measured cases that would fit."""
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,14 +79,36 @@ def figures(value: int, estimate: Estimate) -> Figures:
     return Figures(
         value=value, allocated_bytes=peak.allocated_bytes, reserved_bytes=peak.reserved_bytes, device_bytes=peak.device_bytes,
         low_bytes=peak.low_bytes, high_bytes=peak.high_bytes, headroom_bytes=estimate.headroom_bytes, fits=estimate.fits,
+        verdict=estimate.verdict, confidence=estimate.confidence,
     )  # fmt: skip
 
 
-def surely_fits(estimate: Estimate) -> bool:
-    """Whether the whole range lies within what the card has."""
-    return bool(estimate.fits) and estimate.gpu is not None and estimate.peak.high_bytes <= estimate.gpu.usable_bytes
+Holds = Callable[[Points, Point], bool]
+"""What a search asks about a point. Raises what tracing the point does."""
 
 
-def may_fit(estimate: Estimate) -> bool:
+def surely_fits(points: Points, point: Point) -> bool:
+    """Whether the whole range lies within what the card has. Mostly what is asked for, or a part of a replay, tells that it does not."""
+    bare, usable = points.bare(point), _usable(points)
+    most = most_reserved(usable, bare.context, bare.nearest.distribution)
+    if bare.requested_bytes > most:
+        return False
+    served = points.served(point)
+    if served.requested_bytes > most or served.takes_more_than(most):
+        return False
+    return bool(served.fits) and served.range[1] <= usable
+
+
+def is_expected_to_fit(points: Points, point: Point) -> bool:
+    """Whether the forecast itself lies within what the card has."""
+    bare = points.bare(point)
+    return bare.least_bytes + bare.context.typical <= _usable(points) and bool(points.served(point).fits)
+
+
+def may_fit(points: Points, point: Point) -> bool:
     """Whether any of the range lies within what the card has."""
-    return bool(estimate.fits) or (estimate.gpu is not None and estimate.peak.low_bytes <= estimate.gpu.usable_bytes)
+    return is_expected_to_fit(points, point) or points.served(point).range[0] <= _usable(points)
+
+
+def _usable(points: Points) -> int:
+    return points.card.usable_bytes if points.card else 0

@@ -16,8 +16,9 @@ from vramcast.family import TraceFamily
 from vramcast.family.piece import Point
 from vramcast.gpu.spec import GpuSpec
 from vramcast.input_spec import InputSpec
-from vramcast.pipeline import Progress, forecast
+from vramcast.pipeline import Progress
 from vramcast.presets import at_batch
+from vramcast.served import Served
 from vramcast.sources import registry
 from vramcast.sources.interface import Model
 from vramcast.sources.python_object import model_of
@@ -80,7 +81,9 @@ class Points:
     progress: Progress = lambda _: None
     family: TraceFamily | None = None
     _traces: dict[Point, Trace] = field(default_factory=dict)
+    _served: dict[Point, Served] = field(default_factory=dict)
     _estimates: dict[Point, Estimate] = field(default_factory=dict)
+    _known: set[int] = field(default_factory=set)
 
     def trace(self, point: Point) -> Trace:
         """Return the trace of a point, made by running the program there.
@@ -105,17 +108,32 @@ class Points:
         workload = workload_at(self.workload, self.axes, point, accumulate)
         return backend_of(workload).trace(self.model, workload, capability, lambda _: None)
 
+    def bare(self, point: Point) -> Served:
+        """Return the point without the scratch of kernels, where the family tells it that cheaply: a lower bound. Raises as `trace`."""
+        piece = self.family.piece_at(point) if self.family is not None else None
+        if piece is None or point in self._served:
+            return self.served(point)
+        self._known.add(point[-1])
+        return Served(piece.without_calls(point), workload_at(self.workload, self.axes, point), self.card)
+
+    def served(self, point: Point) -> Served:
+        """Return what the card makes of a point, the same whether it comes from the family or from a trace of its own. Raises as `trace`."""
+        if point not in self._served:
+            told = self.family.at(point) if self.family is not None else None
+            trace = self.trace(point) if told is None else told
+            self._served[point] = Served.on(trace, self.card, workload_at(self.workload, self.axes, point))
+            self._known.add(point[-1])
+        return self._served[point]
+
     def estimate(self, point: Point) -> Estimate:
-        """Return the forecast of a point, the same whether it comes from the family or from a trace of its own. Raises as `trace`."""
+        """Return the forecast of a point. Raises as `trace`."""
         if point not in self._estimates:
-            trace = self.family.at(point) if self.family is not None else None
-            made = forecast(self.trace(point) if trace is None else trace, self.card, workload_at(self.workload, self.axes, point))
-            self._estimates[point] = made
+            self._estimates[point] = self.served(point).answer()
         return self._estimates[point]
 
     def known(self) -> set[int]:
-        """Return the batches, or sizes where those vary, that were forecast so far."""
-        return {point[-1] for point in self._estimates}
+        """Return the batches, or sizes where those vary, that were looked at so far."""
+        return self._known
 
     def described(self, point: Point) -> str:
         """Return the point in words: `batch 64, image 640x640`."""

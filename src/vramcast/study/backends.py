@@ -18,6 +18,7 @@ from vramcast.pipeline import Progress, estimate
 from vramcast.solvers.fullest import components_at_fullest
 from vramcast.study.backend_reasons import reasons
 from vramcast.trace import Component, Trace
+from vramcast.verdict import Verdict
 from vramcast.version import __version__
 from vramcast.workload import Workload
 
@@ -33,6 +34,9 @@ class BackendSide(msgspec.Struct, frozen=True, kw_only=True):
     backend: str
     peak: Peak | None = None
     fits: bool | None = None
+    verdict: Verdict | None = None
+    """As in an estimate."""
+    confidence: float | None = None
     headroom_bytes: int | None = None
     components: dict[str, int] = {}
     """Where most is allocated; what is reserved beyond that at the peak is `reserved_unallocated`. They add up to `peak.device_bytes`."""
@@ -103,7 +107,8 @@ def _side(name: str, found: Estimate, first: tuple[str, Estimate]) -> BackendSid
     count, size = made_in_last_step(found.trace)
     why = () if name == first[0] else tuple(reasons(name, components, components_at_fullest(first[1])))
     return BackendSide(
-        backend=name, peak=found.peak, fits=found.fits, headroom_bytes=found.headroom_bytes, components=components,
+        backend=name, peak=found.peak, fits=found.fits, verdict=found.verdict, confidence=found.confidence,
+        headroom_bytes=found.headroom_bytes, components=components,
         made_tensors=count, made_bytes=size, why=why, caveats=found.caveats,
     )  # fmt: skip
 

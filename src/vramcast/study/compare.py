@@ -20,6 +20,7 @@ from vramcast.solvers.workloads import Workloads, model_or_count
 from vramcast.sources.interface import Model
 from vramcast.study.module_facts import ModuleFacts, facts_of
 from vramcast.trace import Component, Event, Trace
+from vramcast.verdict import Verdict
 from vramcast.version import __version__
 from vramcast.workload import Workload
 
@@ -40,6 +41,9 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     model: ModelSummary | None = None
     peak: Peak | None = None
     fits: bool | None = None
+    verdict: Verdict | None = None
+    """As in an estimate."""
+    confidence: float | None = None
     headroom_bytes: int | None = None
     weights_bytes: int = 0
     activations_bytes: int = 0
@@ -133,7 +137,8 @@ def _name(model: Model | str) -> str:
 
 def _side(asked: str, estimate: Estimate) -> Side:
     return Side(
-        asked=asked, model=estimate.model, peak=estimate.peak, fits=estimate.fits, headroom_bytes=estimate.headroom_bytes,
+        asked=asked, model=estimate.model, peak=estimate.peak, fits=estimate.fits, verdict=estimate.verdict, confidence=estimate.confidence,
+        headroom_bytes=estimate.headroom_bytes,
         weights_bytes=estimate.components.get("weights", 0), activations_bytes=most_held(estimate.trace, Component.ACTIVATIONS),
         components=estimate.components, caveats=estimate.caveats,
     )  # fmt: skip

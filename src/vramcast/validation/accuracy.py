@@ -106,4 +106,4 @@ def _judged(outcome: Outcome, constant: int | None) -> Judged:
 def _in_metric(figures: Figures, metric: str, constant: int | None) -> int:
     if metric == "device":
         return figures.reserved_bytes + (figures.context_bytes if constant is None else constant)
-    return figures.allocated_bytes if metric == "allocated" else figures.reserved_bytes
+    return int(getattr(figures, f"{metric}_bytes"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import msgspec
 
@@ -10,8 +10,9 @@ from vramcast.gpu.spec import GpuSpec
 from vramcast.validation.figures import Figures, by_estimate
 from vramcast.workload import Workload
 
-Metric = Literal["allocated", "reserved", "device"]
-METRICS: tuple[Metric, ...] = ("allocated", "reserved", "device")
+Metric = Literal["allocated", "reserved", "device", "weights", "activation"]
+"""`weights` and `activation`: what TensorRT's builder calls so."""
+METRICS: tuple[Metric, ...] = get_args(Metric)
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True):

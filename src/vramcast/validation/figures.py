@@ -18,6 +18,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """`torch.cuda.max_memory_reserved`."""
     context_bytes: int
     """What the process holds beside torch's allocator; nvidia-smi shows it and the reserved bytes together."""
+    weights_bytes: int = 0
+    """Weights of an engine."""
+    activation_bytes: int = 0
+    """The plan of an execution context, scratch included."""
     phase: str = ""
     """Phase of the run that sets the peak."""
     caveats: tuple[str, ...] = ()

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STYLE: Any = {"svg.hashsalt": "vramcast", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
 """A fixed salt, so that the same figures give the same file."""
-_COLOURS = {"allocated": "#2a6f97", "reserved": "#c8553d", "device": "#588157"}
+_COLOURS = {"allocated": "#2a6f97", "reserved": "#c8553d", "device": "#588157", "weights": "#6d597a", "activation": "#b08968"}
 _FARTHEST = 0.6
 """Errors beyond this are counted at the edge."""
 _BINS = 48

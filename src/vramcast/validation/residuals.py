@@ -9,6 +9,7 @@ import msgspec
 
 from vramcast.calibration.groups import Residual, cell_of
 from vramcast.calibration.kinds import kind_of_name
+from vramcast.confidence import MEASURED_BACKEND
 from vramcast.validation.accuracy import environment_constant
 from vramcast.validation.outcome import Outcome
 from vramcast.validation.summary import Examined
@@ -53,6 +54,8 @@ def residuals(examined: Sequence[Examined], may_fit: Choice = lambda _: True) ->
 def _reason_against(outcome: Outcome) -> str:
     if outcome.figures is None:
         return "there is no forecast"
+    if outcome.case.workload.backend != MEASURED_BACKEND:
+        return "another backend than eager PyTorch"
     return "" if outcome.figures.reserved_bytes else "nothing of torch's allocator is in it"
 
 

@@ -65,6 +65,8 @@ TARGETS = (
     Target("yolo-autobatch", "all rows, reserved, median", "reserved", _median, 0.06),
     Target("llm-inference-a100", "fp16 rows, allocated, median", "allocated", _median, 0.01, precision="fp16"),
     Target("llm-inference-a100", "fp16 rows, reserved, median", "reserved", _median, 0.03, precision="fp16"),
+    Target("tensorrt-logs", "every row, weights", "weights", _largest, 0.02),
+    Target("tensorrt-logs", "all rows, activation, median", "activation", _median, 0.10),
     Target("measured", "own cases, allocated, median", "allocated", _median, 0.005),
     Target("measured", "own cases, reserved, median", "reserved", _median, 0.015),
     Target("measured", "own cases, device, median", "device", _median, 0.02),

@@ -2,20 +2,83 @@
 
 from __future__ import annotations
 
-from vramcast.validation.case import Case, CaseSet, Unexpressed
-from vramcast.validation.table import rows
+from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec.structs import replace
+
+from vramcast.trace import Component, Trace
+from vramcast.validation.case import Case, CaseSet, Metric, Unexpressed
+from vramcast.validation.figures import Figures, figures_of
+from vramcast.validation.table import environment_of, measured_bytes, rows
+from vramcast.workload import Workload
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_METRICS: dict[str, Metric] = {
+    "Total Weights Memory": "weights", "Total Activation Memory": "activation", "IExecutionContext device memory (MiB)": "activation",
+}  # fmt: skip
+_ZOO = "resnet50 (onnx-caffe2 zoo model.onnx)"
+_MODELS = {
+    _ZOO: ("torchvision:resnet50", None, 224),
+    "torchvision resnet50 (exported resnet50_pytorch.onnx)": ("torchvision:resnet50", None, 224),
+    "torchvision mobilenet_v2: mobilenetv2_ptq": ("torchvision:mobilenet_v2", None, 224),
+    "yolo11m (yolov11m.onnx)": ("ultralytics:yolo11m", None, 640),
+    "yolov8s (ultralytics export)": ("ultralytics:yolov8s", None, 640),
+    "yolo11n (ultralytics export)": ("ultralytics:yolo11n", None, 640),
+    "yolov10n of 6 classes (ultralytics export)": ("ultralytics:yolov10n", 6, 640),
+    "yolov10n of 1 class (ultralytics export)": ("ultralytics:yolov10n", 1, 640),
+    "yolov5n of 6 classes (ultralytics export)": ("ultralytics:yolov5n", 6, 640),
+    "yolov8n of 6 classes (ultralytics export)": ("ultralytics:yolov8n", 6, 640),
+    "yolo11n of 6 classes (ultralytics export)": ("ultralytics:yolo11n", 6, 640),
+}
+"""Model as the table names it -> name, classes, image side."""
+_NOT_BUILT = {
+    "yolov7-tiny": "no source has the model",
+    "detectron2": "the sample puts its graph together by hand, from detectron2's export",
+}
+_NOT_JUDGED = {
+    "Scratch": "scratch is forecast as part of the activation memory",
+    "Persistent": "persistent memory is taken as nothing, and the caveat says how much it may be; before TensorRT 8.6 it holds weights",
+    "Loaded engine size": "size of a file, with what stays on the host, in whole MiB",
+    "IExecutionContext creation": "activation and persistent memory together, in whole MiB",
+    "TRT-managed": "weights and activation together, in whole MiB",
+}
+"""Part of a metric's name -> why it is no case."""
+_CARDS = {name: name for name in ("RTX 3070", "RTX A5000", "RTX 2080 Ti", "RTX 3060")}
+_PROFILES = {"max 8 (opt 4, min 1)": (1, 4, 8)}
 
 
 class TensorRtLogs(CaseSet):
-    """Nothing of it can be expressed: engines are another backend, whose figures are of its own arenas."""
+    """Builders' totals of weights and activation memory, for models that can be built here."""
 
     name = "tensorrt-logs"
     citation = "public logs and NVIDIA/TensorRT notebooks; rows of tensorrt_logs.csv name file and commit where they were recorded"
     environment = ""
 
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
-        """Return every row with the reason that stands first against it."""
-        return [], [Unexpressed(row["id"], _reason_against(row)) for row in rows(folder, "tensorrt_logs.csv")]
+        """Rows whose model, shapes or metric cannot be expressed are named with what stands first against them."""
+        cases, unexpressed = [], []
+        for row in rows(folder, "tensorrt_logs.csv"):
+            reason = _reason_against(row)
+            if reason:
+                unexpressed.append(Unexpressed(row["id"], reason))
+            else:
+                cases.append(_case(row))
+        return cases, unexpressed
+
+    def forecast(self, case: Case) -> Figures:
+        """Forecast as `vramcast estimate --backend tensorrt` does, and read weights and plan off the trace."""
+        from vramcast.pipeline import estimate
+
+        found = estimate(_zoo_resnet50 if case.group == _ZOO else case.model, case.workload, case.gpu or None)
+        contexts = case.workload.tensorrt.contexts
+        return replace(
+            figures_of(found),
+            weights_bytes=_bytes_of(found.trace, Component.WEIGHTS),
+            activation_bytes=_bytes_of(found.trace, Component.ACTIVATIONS, Component.WORKSPACE) // contexts,
+        )
 
 
 def _reason_against(row: dict[str, str]) -> str:
@@ -23,4 +86,49 @@ def _reason_against(row: dict[str, str]) -> str:
         return "context and libraries of a TensorRT process, other processes on the card included"
     if row["confidence"] == "low":
         return "model or shapes are not stated"
-    return "there is no TensorRT backend"
+    if float(row["value"]) == 0:
+        return "a figure of nothing has no relative error"
+    for part, reason in _NOT_JUDGED.items():
+        if part in row["metric"]:
+            return reason
+    return "" if row["model"] in _MODELS else _NOT_BUILT[row["model"].partition(" ")[0]]
+
+
+def _case(row: dict[str, str]) -> Case:
+    model, classes, side = _MODELS[row["model"]]
+    profile = _PROFILES.get(row["batch_per_gpu"])
+    is_int8 = row["precision"].startswith("int8")
+    options = {
+        "quantization": "int8" if is_int8 else "none", "profile": profile, "bindings": "engine" if "inputIOFormats=fp16" in row["notes"] else "fp32",
+    }  # fmt: skip
+    workload = Workload.infer(
+        backend="tensorrt", batch=1 if profile else int(row["batch_per_gpu"]), image=side, classes=classes,
+        precision="fp16" if row["precision"] == "fp16" or is_int8 else "fp32", tensorrt=options,
+    )  # fmt: skip
+    return Case(
+        id=row["id"], model=model, workload=workload, gpu=_CARDS.get(row["gpu"], ""), metric=_METRICS[_metric(row)],
+        measured_bytes=measured_bytes(row), group=row["model"], environment=environment_of(row),
+    )  # fmt: skip
+
+
+def _metric(row: dict[str, str]) -> str:
+    return row["metric"].removeprefix("TensorRT log: ")
+
+
+def _bytes_of(trace: Trace, *components: Component) -> int:
+    return int(trace.sizes[np.isin(trace.components, components)].sum())
+
+
+def _zoo_resnet50() -> nn.Module:
+    """The zoo's ResNet-50: strides in the first convolution of a block, as in the paper, and softmax at the end (onnx/models, resnet50 of caffe2)."""
+    from torch import nn
+
+    from vramcast.sources.torchvision_import import import_torchvision
+
+    torchvision = import_torchvision()
+
+    network: nn.Module = torchvision.models.resnet50()
+    for block in network.modules():
+        if isinstance(block, torchvision.models.resnet.Bottleneck) and block.conv2.stride == (2, 2):
+            block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
+    return nn.Sequential(network, nn.Softmax(1))

@@ -56,10 +56,18 @@ class _Known:
     def __init__(self, rules: Mapping[str, Rule]) -> None:
         self._rules = rules
         self._wanted: dict[Hashable, tuple[Scratch, ...]] = {}
+        self._same: dict[tuple[int, bool], tuple[Scratch, ...]] = {}
+        """By the identity of the call, for as long as its trace is at hand: families hand out one object for all calls alike."""
 
     def scratch(self, call: OperatorCall, site: Site) -> tuple[Scratch, ...]:
         if site.stack.cudnn_benchmark:  # how much memory is free matters then, and differs from call to call
             return self._rules[call.operator](call, site)
+        wanted = self._same.get((id(call), site.is_backward))
+        if wanted is None:
+            wanted = self._same[id(call), site.is_backward] = self._of_equal(call, site)
+        return wanted
+
+    def _of_equal(self, call: OperatorCall, site: Site) -> tuple[Scratch, ...]:
         key = (call.operator, call.inputs, *call.attributes.items(), site.is_backward)
         wanted = self._wanted.get(key)
         if wanted is None:

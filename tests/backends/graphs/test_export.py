@@ -13,7 +13,7 @@ from vramcast.errors import UntraceableError, WorkloadError
 from vramcast.sources import registry
 from vramcast.sources.building import build_on_meta
 from vramcast.sources.python_object import model_of
-from vramcast.workload import Workload
+from vramcast.workload import Precision, Workload
 
 
 def quiet(_stage: str) -> None:
@@ -24,13 +24,24 @@ def test_a_residual_network() -> None:
     model = registry.find("torchvision:resnet18")
     graph = graph_of(model, Workload.infer(batch=3, image=64, precision="fp16"), quiet)
     operators = Counter(node.operator for node in graph.nodes)
-    assert operators["Conv"] == operators["BatchNormalization"] == 20
+    assert operators["Conv"] == 20
+    assert not operators["BatchNormalization"], "folded into convolutions, as torch.onnx.export does"
     assert [graph.tensors[name].shape for name in (*graph.inputs, *graph.outputs)] == [(3, 3, 64, 64), (3, 1000)]
     module = build_on_meta(model)
-    floats = [*module.parameters(), *(buffer for buffer in module.buffers() if buffer.is_floating_point())]
+    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
+    folded = sum(part.num_features for part in norms)  # of weight and bias a convolution's bias is left
     shaped_only = sum(graph.tensors[name].size for name in graph.initializers if graph.tensors[name].dtype == "int64")
-    assert graph.weight_bytes - shaped_only == 2 * sum(tensor.numel() for tensor in floats)
-    assert {node.module for node in graph.nodes if node.operator == "Conv"} >= {"conv1", "layer1.0.conv1", "layer4.0.downsample.0"}
+    assert graph.weight_bytes - shaped_only == 2 * (sum(tensor.numel() for tensor in module.parameters()) - folded)
+    assert graph.parameters == sum(tensor.numel() for tensor in module.parameters())
+    assert {node.module for node in graph.nodes if node.operator == "Conv"} >= {"bn1", "layer1.0.bn1", "layer4.0.downsample.1"}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_folded_weights_keep_their_type(precision: Precision) -> None:
+    graph = graph_of(model_of(lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))), Workload.infer(image=16, precision=precision), quiet)
+    types = {graph.tensors[name].dtype for node in graph.nodes for name in (*node.inputs, *node.outputs)}
+    assert types == {{"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}[precision]}
+    assert graph.weight_bytes == (8 * 3 * 3 * 3 + 8) * (4 if precision == "fp32" else 2)
 
 
 def test_a_detector_is_exported_as_ultralytics_does() -> None:
@@ -53,3 +64,9 @@ def test_what_depends_on_values_says_so() -> None:
 def test_training_is_refused() -> None:
     with pytest.raises(WorkloadError, match="exclude each other"):
         graph_of(registry.find("torchvision:resnet18"), Workload.train(), quiet)
+
+
+@pytest.mark.parametrize("fields", [{"new_tokens": 4}, {"weights": "int8"}])
+def test_what_no_static_graph_holds_is_refused(fields: dict[str, object]) -> None:
+    with pytest.raises(WorkloadError, match="exclude each other"):
+        graph_of(registry.find("torchvision:resnet18"), Workload.infer(**fields), quiet)

@@ -35,7 +35,7 @@ class Eager:
 
     def replay(self, trace: Trace, workload: Workload, room: Room) -> Timeline:
         """Play the trace to the caching allocator, with the workload's options."""
-        return replay(trace, AllocatorConfig.parse(workload.allocator), room.limit, room.device_memory, room.crowded)
+        return replay(trace, AllocatorConfig.parse(workload.allocator), room.limit, room.device_memory, room.crowded, room.enough)
 
     def context(self, workload: Workload, card: GpuSpec | None) -> ContextRange:
         """Return the context of a process that uses torch."""

@@ -1,8 +1,8 @@
 """Attention as one kernel: the product of queries and keys, softmax, and the product with values; the scores are never written.
 
 docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/transformers-fused-attention.html ("Fused Attention": matrix product, optional
-pointwise scale and mask, softmax, matrix product). It is for half precision and below on Turing and later; in fp32 the scores are written (logs:
-YOLO26n in fp32, where the two products are kernels of their own).
+pointwise scale and mask, softmax, matrix product; queries, keys and values have one head size). It is for half precision and below on Turing and
+later; in fp32 the scores are written (logs: YOLO26n in fp32, where the two products are kernels of their own).
 """
 
 from __future__ import annotations
@@ -41,7 +41,12 @@ def _chain(graph: OperatorGraph, read: dict[str, list[Layer]], product: Layer) -
         if after.kind is Kind.SOFTMAX and not seen_softmax:
             seen_softmax = True
         elif after.kind is Kind.MATRIX_PRODUCT:
-            return tuple(chain) if seen_softmax else None
+            return tuple(chain) if seen_softmax and _has_one_head_size(graph, product, after) else None
         elif after.kind not in _BETWEEN:
             return None
     return None
+
+
+def _has_one_head_size(graph: OperatorGraph, first: Layer, last: Layer) -> bool:
+    """YOLO's attention has keys of half the size, and its scores are written (logs: scratch of YOLOv10n and YOLO11n in fp16)."""
+    return graph.tensors[first.inputs[0]].shape[-1:] == graph.tensors[last.outputs[0]].shape[-1:]

@@ -29,9 +29,7 @@ class TensorRt:
         with not_collecting():  # torch and onnx, which a name that nothing answers to need not wait for
             from vramcast.backends.graphs import graph_of
 
-        profile = workload.tensorrt.profile
-        largest = workload if profile is None else workload.with_fields(batch=profile[2])
-        graph = graph_of(model, largest, progress)
+        graph = graph_of(model, _exported(model, workload), progress)
         progress("fusing and planning")
         engine = build(graph, workload.precision, workload.tensorrt, capability or _NO_CARD)
         subject = Subject(model.name, model.source, graph.parameters, 0)
@@ -48,3 +46,10 @@ class TensorRt:
     def context(self, workload: Workload, card: GpuSpec | None) -> ContextRange:
         """Return the context of a process that runs an engine, without torch."""
         return process_context(card, loads_eagerly=workload.environment.module_loading == "eager")
+
+
+def _exported(model: Model, workload: Workload) -> Workload:
+    """Return the workload to export at: the profile's largest batch, and a module in fp32, which the builder converts."""
+    profile = workload.tensorrt.profile
+    batch = workload.batch if profile is None else profile[2]
+    return workload.with_fields(batch=batch, precision=workload.precision if model.read_graph else "fp32")

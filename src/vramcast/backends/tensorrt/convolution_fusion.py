@@ -41,19 +41,20 @@ def _fused(graph: OperatorGraph, layers: Sequence[Layer], may: Callable[[Layer, 
     """Join each convolution or matrix product with the only reader of its output, where that may be and what else it reads is there before."""
     read = readers(layers)
     place = {name: index for index, layer in enumerate(layers) for name in layer.outputs}
-    taken: dict[int, Layer] = {}
+    followers: dict[int, Layer] = {}
+    taken = set()
     for index, layer in enumerate(layers):
         after = _only_reader(graph, read, layer) if layer.kind in _LINEAR else None
         if after is None or id(after) in taken or not may(layer, after):
             continue
         others = [name for name in after.inputs if name not in layer.outputs]
         if len(others) <= 1 and all(place.get(name, -1) < index and _is_like(graph, name, layer) for name in others):
-            taken[id(after)] = layer
-    gone = {id(layer) for layer in taken.values()}
+            followers[id(layer)] = after
+            taken.add(id(after))
     return tuple(
-        joined((taken[id(layer)], layer), taken[id(layer)].kind, taken[id(layer)].module) if id(layer) in taken else layer
+        joined((layer, followers[id(layer)]), layer.kind, layer.module) if id(layer) in followers else layer
         for layer in layers
-        if id(layer) not in gone
+        if id(layer) not in taken
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ _HALF = frozenset({"fp16", "bf16"})
 _VECTOR = {8: 32, 16: 8, 32: 4}
 """Bits of an element -> channels that a tensor core reads at a time."""
 _IMAGE_CHANNELS = 4
-_QUANTIZED = frozenset({Kind.CONVOLUTION, Kind.MATRIX_PRODUCT, Kind.POINTWISE, Kind.CONCATENATION, Kind.VIEW, Kind.SLICE, Kind.COPY})
+_QUANTIZED = frozenset({Kind.CONVOLUTION, Kind.MATRIX_PRODUCT, Kind.SCALE, Kind.POINTWISE, Kind.CONCATENATION, Kind.VIEW, Kind.SLICE, Kind.COPY})
 _QUANTIZED_OTHERS = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Upsample", "Pad", "Transpose", "ReduceMean"})
 """Operators with integer kernels (support matrix, "Layers and precision", TensorRT 8.6)."""
 
@@ -78,9 +78,8 @@ def formats_of(graph: OperatorGraph, layers: Collection[Layer], precision: Preci
 def _quantized(graph: OperatorGraph, layers: Collection[Layer]) -> set[str]:
     """Return the tensors that only layers with integer kernels write and read: what a calibrated engine holds in 8 bits."""
     made, read = producers(layers), readers(layers)
-    return {
-        name for name, layer in made.items() if name not in graph.outputs and all(_has_integer_kernel(each) for each in (layer, *read.get(name, ())))
-    }
+    beside = {name: [layer, *read.get(name, ())] for name, layer in made.items()} | {name: read.get(name, []) for name in graph.inputs}
+    return {name for name, around in beside.items() if name not in graph.outputs and around and all(map(_has_integer_kernel, around))}
 
 
 def _has_integer_kernel(layer: Layer) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vramcast.allocator.config import AllocatorConfig
+from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.family import TraceFamily
 from vramcast.family.piece import Point
+from vramcast.footprint import DataSummary
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
 from vramcast.solvers.sweep.engines import Engine, engine_named
@@ -20,6 +22,7 @@ from vramcast.solvers.sweep.journal import Journal
 from vramcast.solvers.sweep.record import Record
 from vramcast.solvers.sweep.tables import format_for, write
 from vramcast.solvers.sweep.work import Share, check_model, family_of, records_of, shares
+from vramcast.solvers.workloads import model_or_count
 from vramcast.tracing.cuda.capability_groups import stands_for
 from vramcast.workload import Workload, make
 
@@ -32,15 +35,16 @@ _QUICK_SHARE = 2048
 
 def sweep(
     model: str, workload: Workload, axes: Mapping[str, Sequence[Any]], gpus: str | GpuSpec | Sequence[str | GpuSpec] = (), *,
-    quick: bool = False, engine: str | None = None, processes: int | None = None, output: str | os.PathLike[str] | None = None,
-    progress: Counted | None = None,
+    quick: bool = False, data: Data | None = None, engine: str | None = None, processes: int | None = None,
+    output: str | os.PathLike[str] | None = None, progress: Counted | None = None,
 ) -> list[Record]:  # fmt: skip
     """Forecast at every point of a grid.
 
     `axes` maps fields of the workload to values: `{"batch": range(1, 65), "image": [320, 640], "precision": ["fp32", "amp-bf16"]}`. With
-    several cards, `gpu` is an axis too. `quick` asks for the live bytes alone, which need no replay. `engine` is None for the `processes`
-    of this machine (None: one per core), or `dask://host:port`. `output` is a file to write, as its ending says; what is done is kept
-    beside it until then, so that the same sweep goes on where it was interrupted. A point that cannot be forecast says so in its record.
+    several cards, `gpu` is an axis too. With `data`, as for `estimate`, every point is the worst batch; what is an axis is left as it is.
+    `quick` asks for the live bytes alone, which need no replay. `engine` is None for the `processes` of this machine (None: one per core),
+    or `dask://host:port`. `output` is a file to write, as its ending says; what is done is kept beside it until then, so that the same
+    sweep goes on where it was interrupted. A point that cannot be forecast says so in its record.
 
     Raises:
         UsageError: an unknown model, card, field or engine; values that a field cannot take; a file that cannot be written.
@@ -48,7 +52,7 @@ def sweep(
     cards = [gpus] if isinstance(gpus, (str, GpuSpec)) else list(gpus)
     resolved = [resolve(card) if isinstance(card, str) else card for card in cards]
     others = {name: tuple(values) for name, values in axes.items() if name not in SIZES}
-    made = [(settings, make(workload.as_dict() | settings)) for settings in combined(others)]
+    made = for_data(data, model, [(settings, make(workload.as_dict() | settings)) for settings in combined(others)], tuple(axes))[0]
     along = {name: tuple(values) for name, values in axes.items() if name in SIZES}
     shown = [*axes, *(["gpu"] if len(resolved) > 1 else [])]
     asked = replace(grid(model, combinations(made, resolved), along, shown), is_quick=quick)
@@ -59,6 +63,19 @@ def sweep(
         write(records, path, form)
         Journal(path, asked.digest()).finish()
     return records
+
+
+Made = Sequence[tuple[Mapping[str, Any], Workload]]
+"""Settings of the axes that are not sizes, and the workload of each."""
+
+
+def for_data(data: Data | None, model: str, made: Made, axes: Collection[str]) -> tuple[Made, DataSummary | None]:
+    """Return each workload as that of the worst batch of a data set, and what that says of the first. Raises `UsageError` as `read_data`."""
+    if data is None:
+        return made, None
+    found = model_or_count(model)
+    worst = [(settings, *for_worst_batch(data, workload, found, leaving=axes)) for settings, workload in made]
+    return [(settings, workload) for settings, workload, _ in worst], worst[0][2]
 
 
 def combined(axes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from vramcast.errors import MissingExtraError, UsageError
 from vramcast.reports.palette import SWATCHES
 from vramcast.solvers.sweep.record import Record
 
-FIGURES = ("live_bytes", "allocated_bytes", "reserved_bytes", "device_bytes", "low_bytes", "high_bytes", "fits", "error")
+FIGURES = ("live_bytes", "allocated_bytes", "reserved_bytes", "device_bytes", "low_bytes", "high_bytes", "fits", "verdict", "confidence", "error")
 
 
 def flat(record: Record) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _quick_record(share: Share, point: Point, live: int | None, stack: Stack, co
     exceeds = (
         card is not None and live + context_bytes(card, loads_eagerly=share.combination.workload.environment.loads_eagerly).low > card.usable_bytes
     )
-    return Record(axes=axes, live_bytes=live, fits=False if exceeds else None)
+    return Record(axes=axes, live_bytes=live, fits=False if exceeds else None, verdict="does not fit" if exceeds else None)
 
 
 def _record(share: Share, point: Point) -> Record:
