@@ -72,11 +72,14 @@ def check_onnxruntime(workload: Workload) -> None:
     Raises:
         WorkloadError: two fields exclude each other; the message names both.
     """
+    if workload.backend == "onnxruntime":
+        _refuse_what_no_session_does(workload)
+    elif workload.backend is not None and workload.onnxruntime != OnnxRuntimeOptions():
+        raise WorkloadError(f"onnxruntime options and backend {workload.backend!r} exclude each other: take backend 'onnxruntime'.")
+
+
+def _refuse_what_no_session_does(workload: Workload) -> None:
     precision = workload.precision
-    if workload.backend != "onnxruntime":
-        if workload.onnxruntime != OnnxRuntimeOptions():
-            raise WorkloadError(f"onnxruntime options and backend {workload.backend!r} exclude each other: take backend 'onnxruntime'.")
-        return
     if workload.is_training:
         raise WorkloadError("mode 'train' and backend 'onnxruntime' exclude each other: a session runs inference alone. Take mode 'infer'.")
     if precision.startswith("amp-"):

@@ -84,8 +84,7 @@ class RealArena:
         options.intra_op_num_threads = 1
         options.add_session_config_entry("session.use_env_allocators", "1" if config else "0")
         if config:
-            memory = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
-            onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(config))
+            register_arena(config)
         self._session: Any = onnxruntime.InferenceSession(_model(), options, providers=["CPUExecutionProvider"])
 
     def allocate(self, size: int) -> Any:
@@ -98,6 +97,12 @@ class RealArena:
         options = onnxruntime.RunOptions()
         options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         self._session.run(["block"], {"size": np.array([1], np.int64)}, options)
+
+
+def register_arena(config: dict[str, int]) -> None:
+    """Make an arena that sessions of this process share, in the place of the one before."""
+    memory = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(config))
 
 
 def _model() -> bytes:
