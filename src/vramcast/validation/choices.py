@@ -15,6 +15,10 @@ _CHOICES = {
         "the copies that half types hold for the gradient of a weight (1.5 of five values tried is the best in either half of the models, so the one "
         "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), and twice the mean objects in the fullest image"
     ),
+    "tensorrt-logs": (
+        "the order in which ties of the plan are broken (the best of several on the activation rows up to TRT-0083), the exceptions of the fusions, "
+        "and that attention with keys of another size is written; weights follow from no choice"
+    ),
     "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
 }
 """Set -> what was chosen on it."""
