@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vramcast.allocator.bfc_arena import ArenaConfig, BfcArena, bin_number
+from vramcast.allocator.bfc_arena import ArenaConfig, BfcArena, Chunk, bin_number
 from vramcast.allocator.driver import Driver
 from vramcast.units import GIB, KIB, MIB, round_up
-
-UNLIMITED = Driver(None)
 
 
 class Addresses:
@@ -63,7 +63,7 @@ def test_same_as_requested_takes_what_is_asked_rounded_to_256() -> None:
 
 
 def test_a_published_log_of_triton() -> None:
-    # triton-inference-server/server issue 3776, onnxruntime with CUDA: "Extended allocation by 1048576 bytes" for 160000, then by 33554432 for 19888128.
+    # triton-inference-server/server issue 3776, onnxruntime with CUDA: "Extended allocation by 1048576 bytes" for 160000, by 33554432 for 19888128.
     assert regions(ArenaConfig(), 160_000, 19_888_128) == [1_048_576, 33_554_432]
 
 
@@ -138,7 +138,7 @@ def test_shrinking_keeps_the_first_region_of_a_growing_arena() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 8 * MIB), st.integers(0, 10**6)), max_size=80), st.booleans())
 def test_laws(steps: list[tuple[bool, int, int]], is_exact: bool) -> None:
     arena = BfcArena(Driver(None), ArenaConfig(arena_extend_strategy="kSameAsRequested" if is_exact else "kNextPowerOfTwo"))
-    live = []
+    live: list[Chunk] = []
     for event, (allocates, size, pick) in enumerate(steps):
         if allocates or not live:
             chunk = arena.allocate(size, 0, event)
@@ -149,7 +149,7 @@ def test_laws(steps: list[tuple[bool, int, int]], is_exact: bool) -> None:
         else:
             arena.free(live.pop(pick % len(live)))
         spans = sorted((chunk.address, chunk.address + chunk.size) for chunk in live)
-        assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:]))
+        assert all(end <= start for (_, end), (start, _) in pairwise(spans))
         assert sum(chunk.size for chunk in live) <= arena.reserved == sum(arena.extensions)
     for chunk in live:
         arena.free(chunk)
@@ -157,7 +157,7 @@ def test_laws(steps: list[tuple[bool, int, int]], is_exact: bool) -> None:
     assert not largest or (arena.allocate(largest, 0, len(steps)) is not None and arena.reserved == sum(arena.extensions))
 
 
-CONFIGURATIONS = [
+CONFIGURATIONS: list[dict[str, int]] = [
     {},
     {"initial_chunk_size_bytes": 4 * KIB, "max_dead_bytes_per_chunk": KIB},
     {"arena_extend_strategy": 1},
@@ -174,7 +174,9 @@ CONFIGURATIONS = [
 @pytest.mark.parametrize("number", range(len(CONFIGURATIONS)))
 def test_the_real_arena_takes_the_same_regions_and_gives_the_same_addresses(number: int, shrinks: bool) -> None:
     real_arena = pytest.importorskip("real_arena")
-    given, draw, held, steps = CONFIGURATIONS[number], random.Random(number), [], []
+    given, draw = CONFIGURATIONS[number], random.Random(number)
+    held: list[Any] = []
+    steps: list[tuple[str, int, int]] = []
     real = real_arena.RealArena(given)
     with real_arena.logged() as found:
         for _ in range(250):
@@ -192,8 +194,9 @@ def test_the_real_arena_takes_the_same_regions_and_gives_the_same_addresses(numb
                 steps.append(("allocate", size, held[-1].data_ptr()))
     held.clear()
 
-    named = {**given, **({"arena_extend_strategy": "kSameAsRequested"} if "arena_extend_strategy" in given else {})}
-    arena, live = BfcArena(Addresses(iter(found.log.addresses)), ArenaConfig(**named)), []
+    named: dict[str, Any] = {**given, **({"arena_extend_strategy": "kSameAsRequested"} if "arena_extend_strategy" in given else {})}
+    arena = BfcArena(Addresses(iter(found.log.addresses)), ArenaConfig(**named))
+    live: list[Chunk] = []
     for event, (what, number_or_size, address) in enumerate(steps):
         if what == "allocate":
             chunk = arena.allocate(number_or_size, 0, event)

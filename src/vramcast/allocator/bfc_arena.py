@@ -1,6 +1,6 @@
 """ONNX Runtime's arena, `BFCArena` ("best fit with coalescing"): regions taken from the device, cut into chunks.
 
-Read in `onnxruntime/core/framework/bfc_arena.h` and `bfc_arena.cc` (commit 009aae1 for the code with streams, commit 0281978 of
+Read in `onnxruntime/core/framework/bfc_arena.h` and `bfc_arena.cc` (commit 009aae1 for the code with streams, commit 2944c6f of
 `allocator_utils.cc` for the defaults), held against onnxruntime 1.32.0, whose CPU arena is the same class (`tests/allocator/real_arena.py`).
 
 - Requests are rounded up to 256 bytes. Free chunks are kept in 21 bins of sizes from 256 * 2**i on, within a bin by size, then by address
@@ -9,7 +9,8 @@ Read in `onnxruntime/core/framework/bfc_arena.h` and `bfc_arena.cc` (commit 009a
 - A chunk is split where it is at least twice as large as the request, or where `max_dead_bytes_per_chunk` or more would be wasted
   (`SplitFreeChunkFromBin`). Else all of it is handed out.
 - A chunk given back is joined with its free neighbours (`Coalesce`), if they belong to the same stream. Memory that no stream has used yet
-  belongs to none. After a run all chunks of its stream belong to none again, and are joined (`ResetChunkOnTargetStream`).
+  belongs to none. After a run all chunks of its stream belong to none again, and are joined (`ResetChunkOnTargetStream`;
+  that each run ends so is assumed).
 - `Reserve` takes memory from the device, beside the regions, and gives it back as soon as it is free.
 - The limit counts regions and reserved memory, but only regions heed it (`Extend`); the difference is unsigned, so that more reserved memory than
   the limit allows lifts it altogether.

@@ -127,7 +127,9 @@ def test_too_small_a_card_is_an_answer() -> None:
 
 
 CONVOLUTION = graph(
-    node("Conv", "x w", "a", strides=(1, 1), pads=(1, 1, 1, 1)), node("BatchNormalization", "a s b m v", "c"), node("Add", "c x", "d"), node("Relu", "d", "y"),
+    node("Conv", "x w", "a", strides=(1, 1), pads=(1, 1, 1, 1)), node("BatchNormalization", "a s b m v", "c"),
+    node("Add", "c x", "d"),
+    node("Relu", "d", "y"),
     shapes={"x": (1, 8, 16, 16), "w": (8, 8, 3, 3), **dict.fromkeys("s b m v".split(), (8,)), **dict.fromkeys("a c d y".split(), (1, 8, 16, 16))},
     weights="w s b m v",
 )  # fmt: skip

@@ -1,7 +1,8 @@
 """In which order a session runs its nodes.
 
-Read in `GraphViewer::GraphViewer` and `PriorityNodeCompare` (`core/graph/graph_viewer.cc`) and in `Graph::ReverseDFSFrom` and
-`Graph::KahnsTopologicalSort` (`core/graph/graph.cc`), and held against the plans of onnxruntime 1.32.0.
+After `GraphViewer::GraphViewer` and `PriorityNodeCompare` (`core/graph/graph_viewer.cc`), `Graph::ReverseDFSFrom` and
+`Graph::KahnsTopologicalSort` (`core/graph/graph.cc`). Written without their text at hand, and held against what onnxruntime 1.32.0 runs, node by
+node (`tests/backends/onnxruntime/test_against_real_runs.py`).
 """
 
 from __future__ import annotations

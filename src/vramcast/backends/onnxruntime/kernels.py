@@ -1,6 +1,6 @@
 """What the kernels of the CUDA provider say of themselves when they are registered, as far as memory depends on it.
 
-Each was read in the kernel's registration (`KernelDefBuilder`), onnxruntime/core/providers/cuda and onnxruntime/contrib_ops/cuda:
+Kernels say it in their registration (`KernelDefBuilder`), onnxruntime/core/providers/cuda and onnxruntime/contrib_ops/cuda:
 
 - `Alias(0, 0)`: the output is the input's memory. `tensor/reshape.cc` (commit 0cccd81), and its kin that only change a shape.
 - `MayInplace(0, 0)`: the output may take the input's memory where nobody else reads it. `activation/activations.cc` (commit 06414ba). Elementwise
@@ -20,16 +20,16 @@ from dataclasses import dataclass, field
 from vramcast.operator_graph import GraphNode
 
 _SHAPES_ONLY = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
-"""Reshape was read; the others alias their input in the same way (`tensor/flatten.cc`, `squeeze.cc`, `unsqueeze.cc`, `identity_op.cc`)."""
+"""Reshape was read; that the others alias their input in the same way is assumed (the CPU's do)."""
 _ACTIVATIONS = ("Elu", "HardSigmoid", "LeakyRelu", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Tanh", "ThresholdedRelu")
 """All of `activations.cc`."""
 _HOST_INPUTS: Mapping[str, tuple[int, ...]] = {
     "Reshape": (1,), "Expand": (1,), "Unsqueeze": (1,), "Squeeze": (1,), "ConstantOfShape": (0,), "Tile": (1,), "Slice": (1, 2, 3, 4),
-    "Pad": (1, 2, 3), "Resize": (1, 2, 3), "Upsample": (1,), "Split": (1,), "TopK": (1,), "Range": (0, 1, 2), "OneHot": (1,), "CumSum": (1,), "ReduceSum": (1,),
-    "ReduceMean": (1,), "ReduceMax": (1,), "ReduceMin": (1,), "ReduceL1": (1,), "ReduceL2": (1,), "ReduceProd": (1,), "ReduceLogSumExp": (1,),
-    "NonMaxSuppression": (2, 3, 4), "If": (0,), "Loop": (0, 1), "Clip": (1, 2), "Trilu": (1,),
+    "Pad": (1, 2, 3), "Resize": (1, 2, 3), "Upsample": (1,), "Split": (1,), "TopK": (1,), "Range": (0, 1, 2), "OneHot": (1,), "CumSum": (1,),
+    "ReduceSum": (1,), "ReduceMean": (1,), "ReduceMax": (1,), "ReduceMin": (1,), "ReduceL1": (1,), "ReduceL2": (1,), "ReduceProd": (1,),
+    "ReduceLogSumExp": (1,), "NonMaxSuppression": (2, 3, 4), "If": (0,), "Loop": (0, 1), "Clip": (1, 2), "Trilu": (1,),
 }  # fmt: skip
-"""Shapes, axes, sizes and bounds. Reshape was read; the others are those whose inputs the host needs to launch the kernel."""
+"""Shapes, axes, sizes and bounds. Reshape was read; of the others it is assumed: the host needs them to launch the kernel."""
 _HOST_OUTPUTS = frozenset({"Shape", "Size"})
 
 

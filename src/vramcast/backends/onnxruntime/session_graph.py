@@ -42,7 +42,8 @@ class SessionGraph:
 
     @functools.cached_property
     def value_numbers(self) -> Mapping[str, int]:
-        """Value -> its number: inputs first, then what nodes read and make, by node (`CreateGraphInfo`, `core/framework/session_state.cc`)."""
+        """Value -> its number: inputs first, then what nodes read and make, by node (`CreateGraphInfo`,
+        `core/framework/session_state.cc`); assumed, and borne out by the sizes of memory patterns."""
         names = list(self.inputs)
         for node in self.nodes:
             names += [name for name in (*node.inputs, *implicit_reads(node), *node.outputs) if name]

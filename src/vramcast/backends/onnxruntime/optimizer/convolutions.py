@@ -3,7 +3,8 @@
 - Basic: batch norm, and multiplication with or addition of a constant per channel, go into weights and bias (`ConvBNFusion`, `ConvMulFusion`,
   `ConvAddFusion`, onnxruntime/core/optimizer/conv_{bn,mul,add}_fusion.cc).
 - Extended, on the CUDA provider: `Conv` and `Relu`, and `Conv`, `Add` and `Relu`, become `FusedConv`, in fp32 alone
-  (`ConvActivationFusion`, conv_activation_fusion.cc; `FusedConv` has a kernel for float alone, contrib_ops/cuda/fused_conv.cc, commit 01e7ec0).
+  (`ConvActivationFusion`, conv_activation_fusion.cc, assumed; that `FusedConv` has a kernel for float and ReLU alone, with an added tensor, was read
+  in contrib_ops/cuda/fused_conv.cc, commit 01e7ec0).
 """
 
 from __future__ import annotations
