@@ -13,11 +13,12 @@ import msgspec
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
+from vramcast.onnxruntime_options import OnnxRuntimeOptions, check_onnxruntime
 from vramcast.tensorrt_options import TensorRtOptions, check_tensorrt
 from vramcast.weight_formats import WeightFormat
 
 Mode = Literal["train", "infer"]
-Backend = Literal["eager", "tensorrt"]
+Backend = Literal["eager", "tensorrt", "onnxruntime"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "amp-fp16", "amp-bf16"]
 Optimizer = Literal[
@@ -170,6 +171,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The software stack."""
     tensorrt: TensorRtOptions = TensorRtOptions()
     """How an engine is built and run; for the backend of that name."""
+    onnxruntime: OnnxRuntimeOptions = OnnxRuntimeOptions()
+    """What only backend `onnxruntime` asks: its provider's and session's options."""
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -298,6 +301,7 @@ def _check_values(workload: Workload) -> None:
 
 def _check_combinations(workload: Workload) -> None:
     check_tensorrt(workload)
+    check_onnxruntime(workload)
     if not workload.is_training:
         _check_inference(workload)
     elif workload.new_tokens is not None:

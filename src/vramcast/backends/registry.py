@@ -20,6 +20,7 @@ class _Entry:
 _BACKENDS = {
     "eager": _Entry("vramcast.backends.eager.backend", "Eager"),
     "tensorrt": _Entry("vramcast.backends.tensorrt.backend", "TensorRt"),
+    "onnxruntime": _Entry("vramcast.backends.onnxruntime.backend", "OnnxRuntime"),
 }
 
 
