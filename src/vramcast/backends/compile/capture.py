@@ -53,7 +53,7 @@ class CompiledFunction:
                 with self.tracer.deaf(), on_cpu():
                     return self._compiled(*args, **kwargs)
             except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
-                self.failure = _first_line(error)
+                self.failure = _reason(error)
                 self.tracer.caveat(
                     f"torch.compile cannot take the model as one graph, so it was forecast uncompiled, where it may take less: {self.failure}"
                 )
@@ -97,6 +97,7 @@ def _autocast_for_cuda(module: fx.GraphModule) -> None:
     module.recompile()
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
+def _reason(error: BaseException) -> str:
+    """Say in one line what stood in the way: what the innermost cause says."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("backend=")]
+    return (lines[0] if lines else type(error).__name__)[:300]

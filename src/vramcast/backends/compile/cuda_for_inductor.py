@@ -17,9 +17,13 @@ from torch._dynamo.device_interface import CudaInterface
 from torch._inductor import scheduler
 from torch._inductor.codegen.triton import TritonKernel, TritonScheduling
 from torch._inductor.runtime.hints import DeviceProperties
+from torch._subclasses.fake_impls import op_implementations_dict
 
 _SM_COUNT = 108
 """Multiprocessors of the card that reductions are split for: an A100's. It moves buffers of a few KiB (`choices.reduction_split_factor`)."""
+
+_WITHOUT_SHAPE_FUNCTION = (torch.ops.aten._unsafe_masked_index_put_accumulate.default,)
+"""Operators whose output is like their first argument, and whose shape comes from a kernel that asks for a device."""
 
 
 @contextlib.contextmanager
@@ -36,6 +40,7 @@ def cuda_for_inductor(capability: tuple[int, int]) -> Iterator[None]:
             stack.enter_context(mock.patch.object(interface, "get_device_properties", staticmethod(ask)))
         for name in ("current_device", "raise_if_triton_unavailable"):
             stack.enter_context(mock.patch.object(CudaInterface, name, staticmethod(lambda *_: 0)))
+        stack.enter_context(mock.patch.dict(op_implementations_dict, dict.fromkeys(_WITHOUT_SHAPE_FUNCTION, _like_first)))
         stack.enter_context(mock.patch.object(scheduler, "has_triton", return_value=True))
         stack.enter_context(mock.patch.object(TritonKernel, "codegen_kernel", _no_text))
         stack.enter_context(mock.patch.object(TritonScheduling, "define_kernel", _name))
@@ -64,3 +69,7 @@ def _no_text(kernel: Any, name: str | None = None) -> str:
 def _name(_scheduling: Any, _source: str, nodes: Any, _kernel: Any) -> str:
     """Stand for `TritonScheduling.define_kernel`: every kernel is called by one name."""
     return "triton_kernel"
+
+
+def _like_first(_mode: Any, _operator: Any, first: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return torch.empty_like(first)

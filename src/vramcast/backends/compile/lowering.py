@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import fx
+from torch._guards import detect_fake_mode
 from torch._inductor import compile_fx, config
 from torch._inductor.debug import DebugContext
 from torch._inductor.fx_passes.post_grad import view_to_reshape
@@ -46,9 +47,10 @@ def lower(
 
     Raises whatever Inductor raises where it has no lowering.
     """
-    with cuda_for_inductor(capability), config.patch(_SETTINGS), FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        inputs = _moved_to_cuda(module)
+    mode = detect_fake_mode([node.meta["val"] for node in module.graph.find_nodes(op="placeholder")])
     with cuda_for_inductor(capability), config.patch(_SETTINGS):
+        with mode or FakeTensorMode():
+            inputs = _moved_to_cuda(module)
         view_to_reshape(module)
         with torch.no_grad():
             mode = compile_fx.fake_tensor_prop(module, inputs, force_allow_non_fake_inputs=True)

@@ -1,4 +1,4 @@
-"""Small members of five families of models, each with an input of its own."""
+"""Small members of families of models, each with an input of its own."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def mobilenet() -> nn.Module:
 
 
 def gpt2() -> nn.Module:
+    import_torchvision()
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(n_layer=2, n_embd=32, n_head=2, vocab_size=64, n_positions=32, resid_pdrop=0, embd_pdrop=0, attn_pdrop=0, use_cache=False)
@@ -79,10 +80,15 @@ def yolo() -> nn.Module:
     return nn.Sequential(Conv(3, 16, 3, 2), Conv(16, 32, 3, 2), C3k2(32, 64, 1, False, 0.25), SPPF(64, 64, 5))
 
 
+def stem() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.BatchNorm2d(16), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 8))
+
+
 MODELS = {
     "resnet": Small(resnet, (2, 3, 64, 64)),
     "vision_transformer": Small(vision_transformer, (2, 3, 32, 32)),
     "gpt2": Small(gpt2, (2, 32), is_tokens=True),
     "mobilenet": Small(mobilenet, (2, 3, 32, 32)),
+    "stem": Small(stem, (2, 3, 16, 16)),
     "yolo": Small(yolo, (2, 3, 32, 32)),
 }
