@@ -69,7 +69,10 @@ def answering_as_cuda(capability: tuple[int, int], torch_version: Version) -> It
     below = FunctionalTensorMode.__torch_dispatch__
 
     class Answered(interpreter):  # type: ignore[misc]
+        """Runs a captured graph under `GraphFunctions`."""
+
         def run(self, *args: Any, **kwargs: Any) -> Any:
+            """Run it."""
             with GraphFunctions(capability, torch_version):
                 return super().run(*args, **kwargs)
 
