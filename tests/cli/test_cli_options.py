@@ -34,6 +34,8 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("mode", "train", ["--train"]),
     ("mode", "infer", ["--infer"]),
     ("backend", "eager", ["--backend", "eager"]),
+    ("compile_mode", "reduce-overhead", ["--compile-mode", "reduce-overhead"]),
+    ("cuda_graphs", True, ["--cuda-graphs"]),
     ("batch", 64, ["--batch", "64"]),
     ("image", (480, 640), ["--image", "480x640"]),
     ("image", (224, 224), ["--image", "224"]),

@@ -21,7 +21,7 @@ from vramcast.presets import PRESETS, applied
 from vramcast.tensorrt_options import TensorRtOptions
 from vramcast.units import parse_bytes
 from vramcast.weight_formats import PACKED
-from vramcast.workload import BACKENDS, OPTIMIZERS, PRECISIONS, Habits, Workload, make
+from vramcast.workload import BACKENDS, COMPILE_MODES, OPTIMIZERS, PRECISIONS, Habits, Workload, make
 from vramcast.workload_file import read_fields
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,6 +68,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--train", "mode", flag_value="train", help="A training step: forward, backward, optimizer."),
     _option(_WHAT, "--infer", "mode", flag_value="infer", help="A forward pass without gradients (the default)."),
     _option(_WHAT, "--backend", type=click.Choice(BACKENDS), help="What runs the model; eager PyTorch unless told otherwise."),
+    _option(_WHAT, "--compile-mode", type=click.Choice(COMPILE_MODES), help="mode= of torch.compile, with --backend compile."),
+    _switch(_WHAT, "cuda-graphs", "The step is captured as a CUDA graph, with a memory pool of its own."),
     _option(_WHAT, "--batch", type=int, metavar="N", help="Samples per forward pass on one GPU."),
     _option(_WHAT, "--image", callback=_image_size, metavar="N|HxW", help="Image side, or height x width, in pixels."),
     _option(_WHAT, "--image-range", nargs=2, type=int, metavar="MIN MAX", help="Multi-scale training; the largest side counts."),
