@@ -49,7 +49,7 @@ def _structs(kind: Any, seen: dict[Any, None]) -> dict[Any, None]:
     return seen
 
 
-def _default(kind: type, name: str) -> Any:
+def _default(kind: Any, name: str) -> Any:
     fields = msgspec.structs.fields(kind) if issubclass(kind, msgspec.Struct) else dataclasses.fields(kind)
     return next(field.default for field in fields if field.name == name)
 
@@ -60,7 +60,7 @@ def _field_texts(kind: type) -> dict[str, str]:
     assert isinstance(definition, ast.ClassDef)
     texts: dict[str, str] = {}
     for field, below in zip(definition.body, definition.body[1:]):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            if isinstance(below.value, ast.Constant) and isinstance(below.value.value, str):
-                texts[field.target.id] = " ".join(below.value.value.split())
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                texts[name] = " ".join(text.split())
     return texts
