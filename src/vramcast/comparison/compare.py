@@ -22,6 +22,7 @@ from vramcast.comparison.scratch import measured_scratch, with_measured_scratch
 from vramcast.comparison.side import Side
 from vramcast.timeline import Timeline
 from vramcast.trace import Column, Component, Trace
+from vramcast.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Comparison:
     """All that can be said."""
 
     rungs: tuple[Row, ...]
+    """Allocated, reserved, context and process bytes, as far as both sides tell them."""
     phases: tuple[Row, ...]
     """Reserved peak of each phase of the run."""
     components: tuple[Row, ...] = ()
@@ -75,6 +77,9 @@ class Comparison:
     notes: tuple[str, ...] = ()
     broken_law: str = ""
     """What must hold of the measured run without any tolerance and does not; empty where all holds."""
+    schema: str = "vramcast/diff-1"
+    vramcast: str = __version__
+    """Version that made it."""
 
 
 def compare(forecast: Side, measured: Side) -> Comparison:
