@@ -33,8 +33,8 @@ Batches are {batches}.
 """
 _FITS = ("figure", "bytes per parameter", "and a constant of MiB", "R²", "rank", "elasticity", "R² of logs")
 _PARTS = ("", "networks", "factor", "R²", "R² of logs", "elasticity", "elasticity in inference", "early", "depthwise")
-_EARLY = """*early* is the share of what is allocated that belongs to modules on feature maps of at least a quarter of the image's sides, *depthwise* that of
-blocks with depthwise convolutions; both are medians, in training, and what has the size of parameters is not in them.
+_EARLY = """*early* is the share of what is allocated that belongs to modules on feature maps of at least a quarter of the image's sides,
+*depthwise* that of blocks with depthwise convolutions; both are medians, in training, and what has the size of parameters is not in them.
 """
 _FEWEST_OF_A_FAMILY = 5
 _MOST_SERIES = 40
@@ -141,7 +141,7 @@ def _yolo(study: Study) -> str:
     found = sensitivities(study.rows, study.workload, study.gpu)
     if not found:
         return ""
-    text = "## What a YOLO network answers to\n\nMore device memory when a side of the image, the batch, or the model (to the family's next size) grows:\n\n"
+    text = "## What a YOLO network answers to\n\nMore device memory when a side of the image, the batch, or the model (to the next size) grows:\n\n"
     lines = [
         (one.model.name, str(one.workload["mode"]), answer.varied, f"{answer.before} → {answer.after}", format_gib(answer.added_bytes),
          f"{answer.elasticity:.2f}", answer.why)
