@@ -132,7 +132,7 @@ def _show(found: Study) -> None:
 
 def _lines(group: GroupFindings) -> list[tuple[str, ...]]:
     """Return a line for each figure of a group; the group is named in the first."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for index, (measure, fit) in enumerate((name, group.fits[name]) for name in _SHOWN if name in group.fits):
         figures = f"{fit.slope:.2f}", f"{fit.r_squared:.3f}", f"{fit.spearman:.2f}", f"{fit.elasticity:.2f}", f"{fit.log_r_squared:.2f}"
         lines.append(("" if index else group.name, measure, "" if index else str(group.models), *figures))

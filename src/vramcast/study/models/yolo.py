@@ -11,7 +11,7 @@ from vramcast.study.models.workloads import workload_of
 from vramcast.study.response import Sensitivity
 from vramcast.study.sensitivity import sensitivity
 
-_NETWORKS = ("yolov8n", "yolo11n", "yolo11m", "yolo26n")
+_NETWORKS = ("yolo11n", "yolo11m")
 _MODES = ("train", "infer")
 
 
