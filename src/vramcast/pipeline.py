@@ -10,7 +10,7 @@ import msgspec
 
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.answer import Estimate
-from vramcast.backends.registry import backend_of
+from vramcast.backends.registry import backend_of, with_backend
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.collecting import not_collecting
 from vramcast.data.worst_batch import Data, for_worst_batch
@@ -53,6 +53,7 @@ def estimate(
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     report = progress or (lambda _: None)
     if isinstance(model, str) and is_count(model):
+        workload = with_backend(workload, model)
         for_worst_batch(data, workload, model)  # refuses one
         return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
     try:
@@ -62,7 +63,7 @@ def estimate(
         if not isinstance(model, str) or not is_weights_file(model):
             raise
         return _lower_bound(forecast(trace_stored_weights(Path(model).expanduser(), workload), card, workload))
-    worst, summary = for_worst_batch(data, workload, found, progress=report)
+    worst, summary = for_worst_batch(data, with_backend(workload, found), found, progress=report)
     return msgspec.structs.replace(_traced_and_forecast(found, worst, card, report), data=summary)
 
 

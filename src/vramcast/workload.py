@@ -92,8 +92,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What is run: one training step's or inference call's worth, or a whole run with its phases."""
 
     mode: Mode = "infer"
-    backend: Backend = "eager"
-    """What runs the model: eager PyTorch, or an engine of TensorRT (inference)."""
+    backend: Backend | None = None
+    """What runs the model: eager PyTorch, or an engine of TensorRT (inference). None: eager PyTorch; ONNX Runtime where the model is an ONNX file."""
     batch: int = 1
     """Samples per forward pass on one GPU (the micro batch when gradients are accumulated)."""
     image: tuple[int, int] | None = None

@@ -65,7 +65,12 @@ _HABITS = Habits.__struct_fields__
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--train", "mode", flag_value="train", help="A training step: forward, backward, optimizer."),
     _option(_WHAT, "--infer", "mode", flag_value="infer", help="A forward pass without gradients (the default)."),
-    _option(_WHAT, "--backend", type=click.Choice(BACKENDS), help="What runs the model; eager PyTorch unless told otherwise."),
+    _option(
+        _WHAT,
+        "--backend",
+        type=click.Choice(BACKENDS),
+        help="What runs the model; eager PyTorch where it is no ONNX file.",
+    ),
     _option(_WHAT, "--batch", type=int, metavar="N", help="Samples per forward pass on one GPU."),
     _option(_WHAT, "--image", callback=_image_size, metavar="N|HxW", help="Image side, or height x width, in pixels."),
     _option(_WHAT, "--image-range", nargs=2, type=int, metavar="MIN MAX", help="Multi-scale training; the largest side counts."),

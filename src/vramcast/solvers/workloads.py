@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vramcast.answer import Estimate
-from vramcast.backends.registry import backend_of
+from vramcast.backends.registry import backend_of, with_backend
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import Progress, forecast
@@ -40,6 +40,7 @@ class Workloads:
             UsageError: the workload does not go with the model.
             ModelError, UntraceableError: as `pipeline.estimate`.
         """
+        workload = with_backend(workload, self.model)
         key = repr(workload)
         if key not in self._estimates:
             self._estimates[key] = self._made(workload, doing)
