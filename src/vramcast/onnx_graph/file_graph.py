@@ -8,12 +8,12 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from vramcast.errors import InvalidFileError
+from vramcast.errors import InvalidFileError, VramcastError
 from vramcast.onnx_graph.bind import bind_inputs
 from vramcast.onnx_graph.control_flow import flatten_control_flow, has_control_flow
 from vramcast.onnx_graph.convert import operator_graph
 from vramcast.onnx_graph.known_operators import can_be_inferred
-from vramcast.onnx_graph.read import read_model
+from vramcast.onnx_graph.read import OF_ODD_INPUT, read_model, reason_of
 from vramcast.onnx_graph.shapes import infer_shapes
 from vramcast.operator_graph import GraphSizes, OperatorGraph
 from vramcast.trace import Caveat
@@ -29,6 +29,15 @@ def read_graph(path: Path, sizes: GraphSizes) -> OperatorGraph:
         WorkloadError: a dimension that nothing says the size of, or a size that the file fixes otherwise.
         UnknownNameError: sizes are given for an input that the model does not have.
     """
+    try:
+        return _graph_of(path, sizes)
+    except VramcastError:
+        raise
+    except OF_ODD_INPUT as error:
+        raise InvalidFileError(f"{path} is no valid ONNX model: {reason_of(error)}.") from error
+
+
+def _graph_of(path: Path, sizes: GraphSizes) -> OperatorGraph:
     model = read_model(path)
     caveats = [*_unknown_operators(model), *bind_inputs(model, sizes)]
     try:

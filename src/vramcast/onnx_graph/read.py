@@ -21,7 +21,7 @@ MOST_NODES = 100_000
 """Operators of a model, functions inlined; the largest language models have 20,000."""
 
 
-_OF_ODD_INPUT = (AttributeError, KeyError, MemoryError, RecursionError, TypeError, ValueError)
+OF_ODD_INPUT = (AttributeError, ArithmeticError, AssertionError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 """What the libraries raise on graphs that are none."""
 
 
@@ -44,8 +44,8 @@ def read_model(path: Path) -> ir.Model:
         settle_external(model, path)
     except InvalidFileError as error:
         raise InvalidFileError(f"{path} is no valid ONNX model: it {error}.") from None
-    except (DecodeError, ir.serde.SerdeError, ir.passes.PassError, *_OF_ODD_INPUT) as error:
-        raise InvalidFileError(f"{path} is no valid ONNX model: {_reason(error)}.") from error
+    except (DecodeError, ir.serde.SerdeError, ir.passes.PassError, *OF_ODD_INPUT) as error:
+        raise InvalidFileError(f"{path} is no valid ONNX model: {reason_of(error)}.") from error
     _forget_weights(model)
     return model
 
@@ -94,7 +94,8 @@ def _initializers(model: ir.Model) -> Iterator[ir.Value]:
         yield from graph.initializers.values()
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
+    """Return in one line what a library made of it."""
     while error.__cause__ is not None:
         error = error.__cause__
     text = " ".join(str(error).split())[:200].rstrip(".")
