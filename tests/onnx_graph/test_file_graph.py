@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx_ir
 import pytest
 from hand_made_files import BOOL, FLOAT, INT64, constant, graph, info, model_of, node, one_operator, saved, weight
 from hypothesis import given
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from vramcast.errors import UnknownNameError, WorkloadError
+from vramcast.onnx_graph.element_types import type_name
 from vramcast.onnx_graph.file_graph import read_graph
 from vramcast.onnx_graph.symbols import role_of
-from vramcast.operator_graph import GraphSizes, OperatorGraph
+from vramcast.operator_graph import GraphSizes, GraphTensor, OperatorGraph
 
 IMAGES = ["batch", 3, "height", "width"]
 
@@ -265,3 +267,10 @@ def test_values_of_small_constants_alone(tmp_path: Path) -> None:
 @given(name=st.text(max_size=12), index=st.integers(0, 5), rank=st.integers(1, 6))
 def test_any_name_has_a_role_or_none(name: str, index: int, rank: int) -> None:
     assert role_of(name, min(index, rank - 1), [None] * rank) in ("batch", "height", "width", "sequence", None)
+
+
+def test_every_element_type_has_its_bits() -> None:
+    for kind in onnx_ir.DataType:
+        if kind not in (onnx_ir.DataType.UNDEFINED, onnx_ir.DataType.STRING):
+            assert GraphTensor("t", (16,), type_name(kind)).size == 2 * kind.bitwidth, kind
+    assert GraphTensor("t", (16,), type_name(onnx_ir.DataType.STRING)).size == 0
