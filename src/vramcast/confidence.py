@@ -49,7 +49,7 @@ def among_measured(
 
 def nearest(trace: Trace, workload: Workload) -> Comparable:
     """Return the measured cases that come closest to what was traced."""
-    if workload.backend != MEASURED_BACKEND:
+    if workload.backend not in (None, MEASURED_BACKEND):
         return of_all_cases(workload.backend)
     kind = kind_of(f"{trace.subject.source}:{trace.subject.name}", trace.operators)
     return comparable(cell_of(kind, workload.mode, workload.precision))

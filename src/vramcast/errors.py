@@ -11,6 +11,7 @@
     └── ForecastError                   3   the request is fine, the forecast did not come about
         ├── ModelError                  3   the user's module or callable failed
         └── UntraceableError            3   an operator that cannot be followed without a GPU
+            └── TooLargeError           3   a workload that is too large to be followed
 
 A message says what was given, what is legal, and the way out.
 "Does not fit" is an answer, never an exception.
@@ -100,6 +101,10 @@ class ModelError(ForecastError):
 
 class UntraceableError(ForecastError):
     """An operator cannot be followed on meta tensors; names operator, module and the way out."""
+
+
+class TooLargeError(UntraceableError):
+    """The workload is too large to be traced; the message says what it would take."""
 
 
 def closest_names(name: str, known: Iterable[str], most: int = 6) -> tuple[str, ...]:

@@ -15,11 +15,12 @@ from vramcast.trace import Caveat
 
 _BITS = {
     "float64": 64, "float32": 32, "float16": 16, "bfloat16": 16, "float8_e4m3fn": 8, "float8_e5m2": 8, "float4_e2m1fn": 4,
+    "float8_e4m3fnuz": 8, "float8_e5m2fnuz": 8, "float8_e8m0fnu": 8, "float6_e2m3fn": 6, "float6_e3m2fn": 6,
     "int64": 64, "int32": 32, "int16": 16, "int8": 8, "int4": 4, "int2": 2,
     "uint64": 64, "uint32": 32, "uint16": 16, "uint8": 8, "uint4": 4, "uint2": 2,
-    "bool": 8, "complex64": 64, "complex128": 128,
+    "bool": 8, "complex64": 64, "complex128": 128, "string": 0,
 }  # fmt: skip
-"""Bits of an element; types below a byte are packed."""
+"""Bits of an element; types below a byte are packed, and strings stay on the host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ import msgspec
 
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.answer import Estimate
-from vramcast.backends.registry import backend_of
+from vramcast.backends.registry import backend_of, with_backend
 from vramcast.closed_form import is_count, trace_parameters
 from vramcast.collecting import not_collecting
 from vramcast.data.worst_batch import Data, for_worst_batch
-from vramcast.errors import UnknownNameError
+from vramcast.errors import TooLargeError, UnknownNameError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
 from vramcast.per_target import bytes_per_target, has_targets, with_more_targets
@@ -53,6 +53,7 @@ def estimate(
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     report = progress or (lambda _: None)
     if isinstance(model, str) and is_count(model):
+        workload = with_backend(workload, model)
         for_worst_batch(data, workload, model)  # refuses one
         return _lower_bound(forecast(trace_parameters(model, workload), card, workload))
     try:
@@ -62,20 +63,19 @@ def estimate(
         if not isinstance(model, str) or not is_weights_file(model):
             raise
         return _lower_bound(forecast(trace_stored_weights(Path(model).expanduser(), workload), card, workload))
-    worst, summary = for_worst_batch(data, workload, found, progress=report)
+    worst, summary = for_worst_batch(data, with_backend(workload, found), found, progress=report)
     return msgspec.structs.replace(_traced_and_forecast(found, worst, card, report), data=summary)
 
 
 def _traced_and_forecast(model: Model, workload: Workload, card: GpuSpec | None, progress: Progress) -> Estimate:
     """Forecast from a trace of the model; from what is certain where it is too large to be traced."""
-    with not_collecting():  # torch, which a name that nothing answers to need not wait for
-        from vramcast.backends.eager.lower_bound import TooLargeError, trace_lower_bound
-
     backend = backend_of(workload)
     capability = card.compute_capability if card else None
     try:
         found = forecast(backend.trace(model, workload, capability, progress), card, workload)
     except TooLargeError as reason:
+        from vramcast.backends.eager.lower_bound import trace_lower_bound  # torch, which is there by now
+
         least = _lower_bound(forecast(trace_lower_bound(model, workload, reason), card, workload))
         if least.fits:  # which a lower bound cannot say
             raise

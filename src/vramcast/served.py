@@ -13,7 +13,7 @@ import numpy as np
 
 from vramcast.allocator.room import Room
 from vramcast.answer import Estimate, answer
-from vramcast.backends.registry import backend_of
+from vramcast.backends.registry import backend_of, with_backend
 from vramcast.calibration.interval import device_range
 from vramcast.calibration.table import Comparable
 from vramcast.confidence import among_measured, nearest
@@ -36,7 +36,8 @@ class Served:
     @classmethod
     def on(cls, trace: Trace, card: GpuSpec | None, workload: Workload) -> Served:
         """Add the scratch that kernels take on the card, unless the trace has it already."""
-        return cls(backend_of(workload).on_card(trace, workload, card), workload, card)
+        named = with_backend(workload, trace.subject.name)
+        return cls(backend_of(named).on_card(trace, named, card), named, card)
 
     @cached_property
     def context(self) -> ContextRange:

@@ -100,8 +100,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What is run: one training step's or inference call's worth, or a whole run with its phases."""
 
     mode: Mode = "infer"
-    backend: Backend = "eager"
-    """What runs the model: eager PyTorch, torch.compile with Inductor, or an engine of TensorRT (inference)."""
+    backend: Backend | None = None
+    """What runs the model: eager PyTorch, torch.compile with Inductor, an engine of TensorRT or a session of ONNX Runtime (both inference).
+    None: eager PyTorch; ONNX Runtime where the model is an ONNX file."""
     compile_mode: CompileMode = "default"
     """`mode=` of torch.compile; `reduce-overhead` runs what was compiled as CUDA graphs."""
     cuda_graphs: bool = False
@@ -334,7 +335,7 @@ def _check_backend(workload: Workload) -> None:
         return
     if workload.compile_mode == "reduce-overhead":
         raise WorkloadError(f"{mode} and cuda_graphs exclude each other: that mode captures CUDA graphs itself.")
-    if workload.backend not in ("eager", "compile"):
+    if workload.backend not in (None, "eager", "compile"):
         raise WorkloadError(f"cuda_graphs and {backend} exclude each other: torch captures CUDA graphs of what torch runs.")
     if workload.new_tokens is not None:
         raise WorkloadError(f"cuda_graphs and new_tokens {workload.new_tokens} exclude each other: a graph has fixed shapes, and the cache grows.")

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 OWN = "`vramcast models` lists every model; name your own as path/to/file.py:build."
-SOURCES = "Legal: torchvision, timm, ultralytics, transformers, gguf, python-file, python-package. Nor is there a Python module of that name."
+SOURCES = "Legal: torchvision, timm, ultralytics, transformers, gguf, onnx, python-file, python-package. Nor is there a Python module of that name."
 
 
 def test_a_misspelt_model_is_answered_with_the_closest(refused):

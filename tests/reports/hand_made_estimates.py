@@ -88,7 +88,7 @@ def fitting() -> Estimate:
     return Estimate(
         vramcast="0.1.0",
         model=ModelSummary(name="resnet50", source="torchvision", parameters=25_557_032, trainable_parameters=25_557_032),
-        workload=Workload.train(batch=64, image=224, precision="amp-fp16").as_dict(),
+        workload=Workload.train(batch=64, image=224, precision="amp-fp16", backend="eager").as_dict(),
         preset={},
         gpu=CARD,
         peak=Peak(
@@ -125,7 +125,7 @@ def not_fitting() -> Estimate:
         fitting(),
         model=ModelSummary(name="yolov8l", source="ultralytics", parameters=43_691_520, trainable_parameters=43_691_504),
         workload=Workload.train(
-            batch=32, image=(640, 480), precision="amp-fp16", optimizer="nesterov", ema="gpu", accumulate=2, phases="run",
+            backend="eager", batch=32, image=(640, 480), precision="amp-fp16", optimizer="nesterov", ema="gpu", accumulate=2, phases="run",
             freeze=("model.22.dfl*",), validation=Validation(batch=64, precision="fp16", uses_ema=True), habits=Habits(checkpoint_save="copies"),
         ).as_dict() | {"preset": "ultralytics"},
         preset={"ema": "gpu", "accumulate": 2, "habits": {"checkpoint_save": "copies"}},

@@ -17,6 +17,7 @@ from vramcast.advice.levers import LEVERS
 from vramcast.advice.reasons import binding_phase, why_not
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.answer import Estimate
+from vramcast.backends.registry import with_backend
 from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import VramcastError
 from vramcast.gpu.catalogue import resolve
@@ -66,7 +67,7 @@ def advise(
     AllocatorConfig.parse(workload.allocator)  # refused before anything is traced
     found = model_or_count(model)
     report = progress or (lambda _: None)
-    workload, summary = for_worst_batch(data, workload, found, progress=report)
+    workload, summary = for_worst_batch(data, with_backend(workload, found), found, progress=report)
     workloads = Workloads(found, card, report)
     before = workloads.estimate(workload, "as it is")
     capability = card.compute_capability if card else None

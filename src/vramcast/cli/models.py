@@ -16,7 +16,10 @@ Examples:
 @click.command("models", epilog=EXAMPLES)
 @click.argument("pattern", default="")
 def models(pattern: str) -> None:
-    """List the models it can build, or those matching PATTERN."""
+    """List the models it can build, or those matching PATTERN.
+
+    Files of your own need no listing: path/to/file.py:build, a folder with a config.json, model.onnx, model.gguf.
+    """
     from vramcast.sources.registry import listing
 
     found = listing(pattern or None)

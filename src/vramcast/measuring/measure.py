@@ -89,7 +89,7 @@ def _check_is_measured(model: Model, workload: Workload) -> None:
     """Refuse what is forecast by layers that stand for another library's."""
     if workload.weights or model.weights or model.packed:
         raise WorkloadError("packed weights are forecast, but not measured: the libraries' own kernels are not run. Leave --weights out.")
-    if workload.backend != "eager":
+    if workload.backend not in (None, "eager"):
         raise WorkloadError(f"backend {workload.backend!r} is forecast, but not measured: only eager PyTorch is run.")
     if workload.cuda_graphs:
         raise WorkloadError("cuda_graphs are forecast, but not measured: leave them out.")

@@ -62,7 +62,7 @@ def task(fields: Mapping[str, object], glyphs: Glyphs, told: Collection[str] = (
     parts.append(workload.precision)
     if workload.is_training:
         parts.append(workload.optimizer + ("" if workload.optimizer_loop == "default" else f" {workload.optimizer_loop}"))
-    unusual = _differences(workload.as_dict(), Workload().as_dict())
+    unusual = _differences(workload.as_dict(), Workload(backend=None if workload.backend is None else "eager").as_dict())
     return f" {glyphs.dot} ".join([*parts, *settings({name: value for name, value in unusual.items() if name not in (*_SHOWN_FIRST, *told)})])
 
 

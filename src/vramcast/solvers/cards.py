@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from vramcast.backends.registry import backend_of
+from vramcast.backends.registry import backend_of, with_backend
 from vramcast.closed_form import trace_parameters
 from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import ForecastError
@@ -78,7 +78,7 @@ def gpus_for(
     """
     chosen = tuple(load() if cards is None else cards)
     found, report = model_or_count(model), progress or (lambda _: None)
-    workload, summary = for_worst_batch(data, workload, found, progress=report)
+    workload, summary = for_worst_batch(data, with_backend(workload, found), found, progress=report)
     trace = _tracer(found, workload, report)
     traces = {group: _trace_or_error(trace, group) for group in dict.fromkeys(map(_group, chosen))}
     errors = [found for found in traces.values() if isinstance(found, ForecastError)]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from vramcast.backends.registry import with_backend
 from vramcast.data.worst_batch import Data, for_worst_batch
 from vramcast.errors import WorkloadError
 from vramcast.family import TraceFamily, build
@@ -62,7 +63,7 @@ def fit(
     card = resolve(gpu) if isinstance(gpu, str) else gpu
     found = find_model(model)
     report = progress or (lambda _: None)
-    workload, summary = for_worst_batch(data, workload, found, leaving=(vary,), progress=report)
+    workload, summary = for_worst_batch(data, with_backend(workload, found), found, leaving=(vary,), progress=report)
     _check(found, workload, vary, step, at_most)
     ladder = _LADDERS[vary](Points(found, workload, card, _AXES[vary], report), step, at_most)
     return msgspec.structs.replace(_answer(ladder, vary), data=summary)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vramcast.answer import Estimate
-from vramcast.backends.registry import backend_of
+from vramcast.backends.registry import backend_of, with_backend
 from vramcast.closed_form import is_count
 from vramcast.errors import WorkloadError
 from vramcast.family import TraceFamily
@@ -84,6 +84,9 @@ class Points:
     _served: dict[Point, Served] = field(default_factory=dict)
     _estimates: dict[Point, Estimate] = field(default_factory=dict)
     _known: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.workload = with_backend(self.workload, self.model)
 
     def trace(self, point: Point) -> Trace:
         """Return the trace of a point, made by running the program there.

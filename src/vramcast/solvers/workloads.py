@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from vramcast.answer import Estimate
-from vramcast.backends.registry import backend_of
+from vramcast.backends.registry import backend_of, with_backend
 from vramcast.closed_form import is_count, trace_parameters
+from vramcast.errors import TooLargeError
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import Progress, forecast
 from vramcast.sources import registry
@@ -40,6 +41,7 @@ class Workloads:
             UsageError: the workload does not go with the model.
             ModelError, UntraceableError: as `pipeline.estimate`.
         """
+        workload = with_backend(workload, self.model)
         key = repr(workload)
         if key not in self._estimates:
             self._estimates[key] = self._made(workload, doing)
@@ -48,11 +50,11 @@ class Workloads:
     def _made(self, workload: Workload, doing: str) -> Estimate:
         if isinstance(self.model, str):
             return forecast(trace_parameters(self.model, workload), self.card, workload)
-        from vramcast.backends.eager.lower_bound import TooLargeError, trace_lower_bound  # torch, which a number of parameters need not wait for
-
         try:
             return forecast(self._trace(self.model, workload, doing), self.card, workload)
         except TooLargeError as reason:
+            from vramcast.backends.eager.lower_bound import trace_lower_bound  # torch, which is there by now
+
             least = forecast(trace_lower_bound(self.model, workload, reason), self.card, workload)
             if least.fits:  # which a lower bound cannot say
                 raise

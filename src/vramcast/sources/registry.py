@@ -1,7 +1,7 @@
 """The table of sources, and how a name finds its model.
 
-`torchvision:resnet50` names source and model; a bare `resnet50` is looked up in all of them. A folder with a `config.json`, a Python file
-(`model.py:build`) and a module (`package.module:build`) are recognised by their form. Looking up names imports none of the packages.
+`torchvision:resnet50` names source and model; a bare `resnet50` is looked up in all of them. A folder with a `config.json`, an ONNX file, a Python
+file (`model.py:build`) and a module (`package.module:build`) are recognised by their form. Looking up names imports none of the packages.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from types import MappingProxyType
 from vramcast.errors import AmbiguousNameError, InvalidFileError, MissingExtraError, UnknownNameError, UsageError
 from vramcast.sources.gguf import Gguf
 from vramcast.sources.interface import Model, Source
+from vramcast.sources.onnx_file import OnnxFile, is_onnx_file
 from vramcast.sources.python_file import PythonFile
 from vramcast.sources.python_package import PythonPackage
 from vramcast.sources.timm import Timm
@@ -48,7 +49,7 @@ def table(sources: Sequence[Source]) -> Mapping[str, Source]:
     return MappingProxyType(named)
 
 
-SOURCES: Mapping[str, Source] = table([Torchvision(), Timm(), Ultralytics(), Transformers(), Gguf(), PythonFile(), PythonPackage()])
+SOURCES: Mapping[str, Source] = table([Torchvision(), Timm(), Ultralytics(), Transformers(), Gguf(), OnnxFile(), PythonFile(), PythonPackage()])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,8 @@ def find(text: str) -> Model:
         return SOURCES[prefix].load(name)
     if _PYTHON_FILE.fullmatch(text):
         return SOURCES["python-file"].load(text)
+    if is_onnx_file(text):
+        return SOURCES["onnx"].load(text)
     if is_weights_file(text):
         return _find_by_weights(text)
     if _is_path(text):

@@ -54,7 +54,7 @@ def residuals(examined: Sequence[Examined], may_fit: Choice = lambda _: True) ->
 def _reason_against(outcome: Outcome) -> str:
     if outcome.figures is None:
         return "there is no forecast"
-    if outcome.case.workload.backend != MEASURED_BACKEND:
+    if outcome.case.workload.backend not in (None, MEASURED_BACKEND):
         return "another backend than eager PyTorch"
     return "" if outcome.figures.reserved_bytes else "nothing of torch's allocator is in it"
 

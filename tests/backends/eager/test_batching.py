@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from vramcast.backends.eager import batching
-from vramcast.backends.eager.lower_bound import TooLargeError, trace_lower_bound
+from vramcast.backends.eager.lower_bound import trace_lower_bound
 from vramcast.backends.eager.program import trace_program
+from vramcast.errors import TooLargeError
 from vramcast.family import fit
 from vramcast.sources import registry
 from vramcast.trace import Component, Trace

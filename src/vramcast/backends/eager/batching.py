@@ -14,10 +14,10 @@ from collections.abc import Callable
 import msgspec
 
 from vramcast.backends.eager.decoding import trace_decoding
-from vramcast.backends.eager.lower_bound import LARGEST_BLOCK, TooLargeError, input_bytes
+from vramcast.backends.eager.lower_bound import LARGEST_BLOCK, input_bytes
 from vramcast.backends.eager.program import trace_program
 from vramcast.collecting import not_collecting
-from vramcast.errors import ModelError
+from vramcast.errors import ModelError, TooLargeError
 from vramcast.family import fit
 from vramcast.program.program import setting_of
 from vramcast.sources.interface import TASKS_WITH_OBJECTS, Model

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-from vramcast.errors import UntraceableError
+from vramcast.errors import TooLargeError
 from vramcast.program.program import setting_of
 from vramcast.program.tasks.language import sequence_length
 from vramcast.sources.building import build_on_meta
@@ -20,10 +20,6 @@ LARGEST_BLOCK = 2**60
 
 _TOKEN = 8
 """Bytes of a token id, int64."""
-
-
-class TooLargeError(UntraceableError):
-    """The workload is too large to be traced; the message says what it would take."""
 
 
 def input_bytes(model: Model, workload: Workload) -> int:
