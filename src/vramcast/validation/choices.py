@@ -18,7 +18,7 @@ _CHOICES = {
         "fullest image, and that older assigners were looked for in the sources because of these rows"
     ),
     "tensorrt-logs": (
-        "the order in which ties of the plan are broken (the best of several on the activation rows up to TRT-0083), the exceptions of the fusions, "
+        "the order in which ties of the plan are broken (among several, by the activation rows up to TRT-0083), the exceptions of the fusions, "
         "and that attention with keys of another size is written; weights follow from no choice"
     ),
     "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
