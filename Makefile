@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup forecast test check format benchmark accuracy validate calibration baseline campaign clean
+.PHONY: help setup forecast test check format benchmark accuracy validate calibration workspaces baseline campaign clean
 BUDGET ?= 8m
 MEASURED ?= ../shared/measured
 SAMPLED := $(if $(wildcard $(MEASURED)),--measured $(MEASURED)) --sample 24 --processes $(JOBS)
@@ -50,6 +50,9 @@ validate: $(READY) ## Hold a fixed sample against validation/baseline.json; sets
 
 calibration: $(READY) ## Fit the ranges anew on every case at hand: src/vramcast/calibration/residuals.json. It goes on where it stopped.
 	$(BIN)/vramcast validate --measured $(MEASURED) $(if $(SAMPLE),--sample $(SAMPLE)) --processes $(JOBS) --calibrate src/vramcast/calibration/residuals.json
+
+workspaces: $(READY) ## Fit the parameters of cuDNN's workspaces anew: src/vramcast/workspace/cudnn.toml. It goes on where it stopped.
+	$(BIN)/vramcast validate --measured $(MEASURED) --processes $(JOBS) --fit-workspaces src/vramcast/workspace/cudnn.toml
 
 baseline: $(READY) ## Make the errors of the fixed sample the new baseline.
 	$(BIN)/vramcast validate $(SAMPLED) --write-baseline validation/baseline.json

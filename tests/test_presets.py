@@ -6,6 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,3 +155,19 @@ def test_what_was_given_does_not_follow() -> None:
 def test_presets_need_no_torch() -> None:
     code = "import sys; from vramcast.workload import make; make({'mode': 'train', 'preset': 'timm'}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_older_ultralytics_differs_where_its_sources_do() -> None:
+    """ultralytics 8.3.226: engine/trainer.py (`build_optimizer`, no `fused=`), engine/validator.py (`model.half()`), utils/tal.py."""
+    today, older = trained("ultralytics"), trained("ultralytics-8.3")
+    assert older.habits == msgspec.structs.replace(today.habits, assigner="all-pairs", half_validation_inputs=False)
+    assert (older.optimizer, older.channels_last) == ("nesterov", False)
+    assert older.validation is not None
+    assert today.validation is not None
+    assert (older.validation.precision, older.validation.batch) == ("fp16", today.validation.batch)
+    assert (trained("ultralytics", optimizer="adamw").optimizer_loop, trained("ultralytics-8.3", optimizer="adamw").optimizer_loop) == (
+        "fused",
+        "default",
+    )
+    assert trained("ultralytics-8.3", environment={"torch": "1.12"}).optimizer_loop == "for-loop"
+    assert trained("ultralytics-8.3", precision="fp32").validation == msgspec.structs.replace(older.validation, precision="fp32")

@@ -43,7 +43,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     module_loading: ModuleLoading | None = None
     """When kernels are loaded (`CUDA_MODULE_LOADING`); None: lazily from torch 1.13 with CUDA 11.7 on, eagerly before."""
     deterministic: bool = False
-    """`torch.backends.cudnn.deterministic` and `torch.use_deterministic_algorithms`. A measurement sets it; no forecast depends on it yet."""
+    """`torch.backends.cudnn.deterministic` and `torch.use_deterministic_algorithms`: other kernels, some with more scratch."""
     cublas_workspace: str | None = None
     """`CUBLAS_WORKSPACE_CONFIG`, such as `:4096:8`; None: not set."""
     cudnn_tf32: bool = True

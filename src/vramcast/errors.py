@@ -26,6 +26,8 @@ EXIT_FITS = 0
 EXIT_DOES_NOT_FIT = 1
 EXIT_WORSENED = 1
 """`vramcast validate --baseline`: errors are larger than the baseline allows."""
+EXIT_BROKEN_LAW = 1
+"""`vramcast validate`, `vramcast diff`: the allocator's simulation does not reserve what a real run reserved for the same requests."""
 EXIT_USAGE = 2
 EXIT_NO_FORECAST = 3
 EXIT_INTERRUPTED = 130

@@ -137,6 +137,19 @@ def _ultralytics(given: Given) -> Fields:
     }
 
 
+def _ultralytics_8_3(given: Given) -> Fields:
+    """Return the habits of 8.3, where validation halves the module (engine/validator.py, `model.half()`)."""
+    today = _ultralytics(given)
+    del today["optimizer_loop"]  # torch's own choice: no optimizer was made with fused=True before 8.4.155
+    precision = "fp16" if today["precision"] == "amp-fp16" else _without_autocast(today)
+    return today | {
+        "optimizer": given.get("optimizer", "nesterov"),
+        "channels_last": False,
+        "habits": today["habits"] | {"assigner": "all-pairs", "half_validation_inputs": False},
+        "validation": today["validation"] | {"precision": precision},
+    }
+
+
 def _timm(given: Given) -> Fields:
     batch = _number(given, "batch", 128)
     ema = given.get("ema", "off")
@@ -210,6 +223,20 @@ PRESETS: dict[str, Preset] = {
         ),
         mosaic=1.0,  # cfg/default.yaml; off in the last ten epochs
     ),
+    "ultralytics-8.3": Preset(
+        training=_ultralytics_8_3,
+        inference={},
+        source="ultralytics 8.3.226: engine/trainer.py, engine/validator.py, utils/tal.py, utils/loss.py; 8.0.154 to 8.3.189 beside it. What it "
+        "says also holds for early 8.4: validation of halved modules up to 8.4.60, the assigner up to 8.4.95, no channels-last up to 8.4.100",
+        left_out=(
+            "optimizer 'auto' takes AdamW instead of SGD where a run has at most 10,000 optimizer steps; name it with optimizer 'adamw'.",
+            "Up to 8.3.140 the cache was emptied after validation only, up to 8.3.83 always: say so with habits.",
+            "Warm-up accumulates fewer batches than later epochs do; the later ones are modelled.",
+            "Oriented boxes validate the training batch, not twice as much: say so with validation.",
+            "Networks, heads and losses are the installed version's, but for how objects are assigned to anchors.",
+        ),
+        mosaic=1.0,  # cfg/default.yaml; off in the last ten epochs
+    ),
     "timm": Preset(
         training=_timm,
         inference={},
@@ -240,3 +267,6 @@ PRESETS: dict[str, Preset] = {
     ),
 }
 """Every preset by its name."""
+
+ULTRALYTICS = frozenset(name for name in PRESETS if name.startswith("ultralytics"))
+"""Presets of its trainer, whatever the version."""

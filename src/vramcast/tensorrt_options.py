@@ -40,22 +40,24 @@ class TensorRtOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 def check_tensorrt(workload: Workload) -> None:
-    """Refuse what an engine does not do, and what only an engine does.
+    """Refuse what an engine does not do.
 
     Raises:
         WorkloadError: two fields exclude each other; the message names both.
     """
     options, precision = workload.tensorrt, workload.precision
     if workload.backend != "tensorrt":
-        if options != TensorRtOptions():
-            raise WorkloadError(f"tensorrt options and backend {workload.backend!r} exclude each other: take backend 'tensorrt'.")
-        return
+        return  # which the options do not concern: a workload may be asked of several backends
     if workload.is_training:
         raise WorkloadError("mode 'train' and backend 'tensorrt' exclude each other: an engine runs inference alone. Take mode 'infer'.")
     if precision.startswith("amp-"):
         raise WorkloadError(f"precision {precision!r} and backend 'tensorrt' exclude each other: autocast is torch's; take {precision[4:]!r}.")
     if workload.new_tokens is not None:
         raise WorkloadError(f"new_tokens {workload.new_tokens} and backend 'tensorrt' exclude each other: an engine runs one forward pass.")
+    if workload.weights is not None:
+        raise WorkloadError(
+            f"weights {workload.weights!r} and backend 'tensorrt' exclude each other: torch's libraries pack them; see tensorrt.quantization."
+        )
     if options.profile is not None and workload.batch > options.profile[2]:
         raise WorkloadError(f"batch {workload.batch} and tensorrt.profile {_text(options.profile)} exclude each other: its largest is smaller.")
 

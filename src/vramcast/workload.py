@@ -13,11 +13,12 @@ import msgspec
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
+from vramcast.onnxruntime_options import OnnxRuntimeOptions, check_onnxruntime
 from vramcast.tensorrt_options import TensorRtOptions, check_tensorrt
 from vramcast.weight_formats import WeightFormat
 
 Mode = Literal["train", "infer"]
-Backend = Literal["eager", "tensorrt"]
+Backend = Literal["eager", "compile", "tensorrt", "onnxruntime"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "amp-fp16", "amp-bf16"]
 Optimizer = Literal[
@@ -28,11 +29,15 @@ OptimizerLoop = Literal["default", "foreach", "fused", "for-loop"]
 ZeroGrad = Literal["start", "before-backward", "after-step"]
 Phases = Literal["step", "run"]
 Attention = Literal["auto", "eager", "sdpa"]
+CompileMode = Literal["default", "reduce-overhead", "max-autotune"]
+COMPILE_MODES: tuple[str, ...] = get_args(CompileMode)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 
 LARGEST_REPETITION = 1000
 """What is done or kept so often is run so often by a forecast."""
+CAPTURED_STEPS = 2
+"""A step that warms up, and one that is captured."""
 LARGEST_COUNT = 10**12
 """Batches and sizes beyond this are typing errors; below it the forecast answers, if only with "does not fit"."""
 
@@ -84,6 +89,9 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`fp32`: a language model's logits are converted to fp32 (`logits.float()`, transformers up to 4.44)."""
     packed_bias: Literal["own", "always"] = "own"
     """`always`: every GPTQ layer has a bias, whether the layer it stands for has one or not (optimum 1.13 to 1.16, `gptq/quantizer.py`)."""
+    assigner: Literal["library", "all-pairs", "one-hot"] = "library"
+    """How a YOLO loss pairs objects with anchors: the installed library's, which compares those that touch; `all-pairs`: ultralytics
+    8.0.134 to 8.4.95, 32 bytes a pair; `one-hot`: the yolov9 repository, over 100 bytes a pair (`program/tasks/yolo_assigners.py`)."""
     rotary: Literal["library", "tables"] = "library"
     """`tables`: each attention layer keeps cosines and sines of every position (Llama and its kin, transformers up to 4.38)."""
 
@@ -93,7 +101,12 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     mode: Mode = "infer"
     backend: Backend | None = None
-    """What runs the model: eager PyTorch, or an engine of TensorRT (inference). None: eager PyTorch; ONNX Runtime where the model is an ONNX file."""
+    """What runs the model: eager PyTorch, torch.compile with Inductor, an engine of TensorRT or a session of ONNX Runtime (both inference alone).
+    None: ONNX Runtime where the model is an ONNX file, else eager PyTorch."""
+    compile_mode: CompileMode = "default"
+    """`mode=` of torch.compile; `reduce-overhead` runs what was compiled as CUDA graphs."""
+    cuda_graphs: bool = False
+    """The program captures its step as a CUDA graph, after a first step that is not captured."""
     batch: int = 1
     """Samples per forward pass on one GPU (the micro batch when gradients are accumulated)."""
     image: tuple[int, int] | None = None
@@ -167,6 +180,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """The software stack."""
     tensorrt: TensorRtOptions = TensorRtOptions()
     """How an engine is built and run; for the backend of that name."""
+    onnxruntime: OnnxRuntimeOptions = OnnxRuntimeOptions()
+    """What only backend `onnxruntime` asks: its provider's and session's options."""
 
     def __post_init__(self) -> None:
         _check_values(self)
@@ -235,7 +250,7 @@ def make(fields: dict[str, Any]) -> Workload:
     if isinstance(plain.get("inputs"), (list, tuple)):
         plain["inputs"] = [InputSpec.parse(item) if isinstance(item, str) else item for item in plain["inputs"]]
     plain |= _defaults_of(plain)
-    for name, legal in (("backend", BACKENDS), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
+    for name, legal in (("backend", BACKENDS), ("compile_mode", COMPILE_MODES), ("precision", PRECISIONS), ("optimizer", OPTIMIZERS)):
         if name in plain and plain[name] not in legal:
             raise UnknownNameError(name, str(plain[name]), legal, hint=f"Legal: {', '.join(legal)}.")
     try:
@@ -295,10 +310,12 @@ def _check_values(workload: Workload) -> None:
 
 def _check_combinations(workload: Workload) -> None:
     check_tensorrt(workload)
+    check_onnxruntime(workload)
     if not workload.is_training:
         _check_inference(workload)
     elif workload.new_tokens is not None:
         raise WorkloadError(f"mode 'train' and new_tokens {workload.new_tokens} exclude each other: text is generated in mode 'infer'.")
+    _check_backend(workload)
     _check_optimizer(workload)
     _check_inputs(workload)
     if workload.checkpointing and workload.checkpoint_modules:
@@ -308,6 +325,22 @@ def _check_combinations(workload: Workload) -> None:
         raise WorkloadError("precision 'tf32' and environment.cudnn_tf32 false exclude each other: tf32 allows it in convolutions too; take 'fp32'.")
     if workload.validation is not None and workload.validation.uses_ema and workload.ema != "gpu":
         raise WorkloadError(f"validation uses_ema and ema {workload.ema!r} exclude each other: a copy to be validated lies on the GPU.")
+
+
+def _check_backend(workload: Workload) -> None:
+    mode, backend = f"compile_mode {workload.compile_mode!r}", f"backend {workload.backend!r}"
+    if workload.compile_mode != "default" and workload.backend != "compile":
+        raise WorkloadError(f"{mode} and {backend} exclude each other: it is a mode of backend 'compile'.")
+    if not workload.cuda_graphs:
+        return
+    if workload.compile_mode == "reduce-overhead":
+        raise WorkloadError(f"{mode} and cuda_graphs exclude each other: that mode captures CUDA graphs itself.")
+    if workload.backend not in (None, "eager", "compile"):
+        raise WorkloadError(f"cuda_graphs and {backend} exclude each other: torch captures CUDA graphs of what torch runs.")
+    if workload.new_tokens is not None:
+        raise WorkloadError(f"cuda_graphs and new_tokens {workload.new_tokens} exclude each other: a graph has fixed shapes, and the cache grows.")
+    if workload.steps < CAPTURED_STEPS:
+        raise WorkloadError(f"cuda_graphs and steps {workload.steps} exclude each other: one step is run, and the next one captured.")
 
 
 def _check_optimizer(workload: Workload) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from vramcast.allocator.replay import replay
@@ -114,6 +115,17 @@ def test_one_case_is_measured_written_and_told(
     if outcome == "ok":
         assert main(["diff", str(path)]) == 0
         assert "made now for NVIDIA A100-SXM4-40GB" in capsys.readouterr().out
+        _claim_more_reserved(path)
+        assert main(["diff", str(path)]) == 1, "the replay does not give what was recorded"
+        assert "the measured trace, replayed, reserves" in capsys.readouterr().err
+
+
+def _claim_more_reserved(path: Path) -> None:
+    """Let a measurement say that two MiB more were reserved than its own trace takes."""
+    from vramcast.measurement_file import load_measurement, save_measurement
+
+    run = load_measurement(path)
+    save_measurement(msgspec.structs.replace(run, max_memory_reserved_bytes=run.max_memory_reserved_bytes + 2**21), path)
 
 
 def _stand_in(outcome: str) -> Callable[..., None]:

@@ -136,8 +136,10 @@ def test_a_case_measured_twice_counts_once(campaign: Path) -> None:
 
 def test_the_command_judges_them_against_the_targets(campaign: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["validate", "measured", "--measured", str(campaign), "--results", str(tmp_path / "results.jsonl"), "--processes", "1"]
-    assert main([*asked, "--document", str(tmp_path / "accuracy.md")]) == 0
-    printed = capsys.readouterr().out
+    assert main([*asked, "--document", str(tmp_path / "accuracy.md")]) == 1, "a law is broken"
+    printed, complaint = capsys.readouterr()
+    assert complaint.startswith("broken law: recorded traces, replayed, reserve what was recorded")
+    assert "not of odd-allocator" in complaint
     assert "measured: 11 rows, 6 of them cases, 6 forecast" in printed
     assert "to the byte (runs in which no cached segment had to be given back): 1 of 2; not of odd-allocator on NVIDIA H100" in printed
     assert "met: measured, own cases, allocated, median: 0.00 %, bound 0.5 % (2 cases)" in printed
@@ -146,10 +148,17 @@ def test_the_command_judges_them_against_the_targets(campaign: Path, tmp_path: P
     assert "Recorded traces, replayed, reserve what was recorded" in page
     assert "| own cases, allocated, median | at most 0.5 % | 0.00 % | 2 | met |" in page
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1, "six figures of two runs of one program: one forecast"
-    assert main([*asked, "--format", "json"]) == 0
+    assert main([*asked, "--format", "json"]) == 1
     found = json.loads(capsys.readouterr().out)
     jsonschema.validate(found, json.loads((Path(summary.__file__).parent / "validation-1.schema.json").read_bytes()))
     assert found["sets"][0]["laws"][0]["of"] == 2
+
+
+def test_a_law_that_holds_is_no_complaint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "campaign").mkdir()
+    save_measurement(ran(), tmp_path / "campaign" / "a-case.json")
+    assert main(["validate", "measured", "--measured", str(tmp_path), "--results", str(tmp_path / "results.jsonl"), "--processes", "1"]) == 0
+    assert "broken" not in capsys.readouterr().err
 
 
 def test_without_a_measurement_there_is_no_case_yet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

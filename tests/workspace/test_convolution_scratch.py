@@ -146,8 +146,8 @@ def test_benchmark_leaves_out_plans_that_do_not_fit() -> None:
 
 
 def test_parameters_can_be_varied() -> None:
-    copies = msgspec.structs.replace(P.copies, forward=0.5)
-    rule = ConvolutionRule(msgspec.structs.replace(P, copies=copies))
+    copies = msgspec.structs.replace(P.tf32, forward=0.5)
+    rule = ConvolutionRule(msgspec.structs.replace(P, tf32=copies))
     assert peak(rule.forward(convolution(X, W), FORWARD)) == X_BYTES
 
 
@@ -161,6 +161,6 @@ def test_more_images_never_need_less(batch: int, channels: int, side: int, kerne
     assert 0 <= needed(batch) <= needed(batch + 1)
 
 
-@pytest.mark.parametrize("name", ["copies", "partial_sums", "winograd", "fft", "gemm"])
+@pytest.mark.parametrize("name", ["tf32", "half_turing", "half_ampere", "shapes", "partial_sums", "winograd", "fft", "gemm"])
 def test_the_parameter_file_is_complete(name: str) -> None:
     assert all(value >= 0 for value in msgspec.structs.asdict(getattr(P, name)).values())

@@ -149,3 +149,24 @@ def test_nms_holds_a_bit_per_pair() -> None:
 def test_the_table_names_operators_without_namespace() -> None:
     assert not [name for name in RULES if ":" in name or "." in name]
     assert {"mm", "convolution", "convolution_backward", "_cudnn_rnn", "nms"} <= set(RULES)
+
+
+DETERMINISTIC = replace(BACKWARD, stack=Stack(deterministic=True))
+
+
+def test_deterministic_flash_backward_has_an_accumulator_for_each_split() -> None:
+    """`nsplits` of `mha_bwd`: multiprocessors over batch times heads, rounded up; 108 over 16 on an A100."""
+    rows = 2 * 8 * 1024
+    assert sizes(attention.flash_backward, attention_call("b"), DETERMINISTIC) == [rows * 4, 7 * rows * 96 * 4]
+
+
+def test_deterministic_efficient_backward_does_not_split_keys() -> None:
+    spec = tensor(1, 4, 256, 160, dtype="float16", order=(0, 2, 1, 3))
+    scratch = sizes(attention.efficient_backward, call("b", spec, spec, spec, spec, None, spec), DETERMINISTIC)
+    assert scratch == [4 * 256 * 4, 4 * ((256 // 128) * 3 * (128 * 64 + 4) + 1 * 64 * (256 + 256)) * 4]
+
+
+def test_deterministic_index_put_always_sorts() -> None:
+    inputs = tensor(100, 16), tensor(50, dtype="int64"), tensor(7, 1, dtype="int64"), tensor(7, 50, 16)
+    assert sizes(sorting.index_put, call("index_put_", *inputs, accumulate=False), DETERMINISTIC) == [3 * 350 * 8] * 2
+    assert sizes(sorting.index_put, call("index_put_", *inputs[:3], tensor(1), accumulate=False), DETERMINISTIC) == [], "one value needs no order"

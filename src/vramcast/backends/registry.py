@@ -21,7 +21,9 @@ class _Entry:
 
 _BACKENDS = {
     "eager": _Entry("vramcast.backends.eager.backend", "Eager"),
+    "compile": _Entry("vramcast.backends.compile.backend", "Compile"),
     "tensorrt": _Entry("vramcast.backends.tensorrt.backend", "TensorRt"),
+    "onnxruntime": _Entry("vramcast.backends.onnxruntime.backend", "OnnxRuntime"),
 }
 
 

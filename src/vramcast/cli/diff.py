@@ -10,7 +10,7 @@ import click
 
 from vramcast.cli.output import print_json, print_table
 from vramcast.cli.progress import stages
-from vramcast.errors import UsageError
+from vramcast.errors import EXIT_BROKEN_LAW, UsageError
 from vramcast.units import format_bytes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Examples:
 
 \b
 Exit codes:
-  0 compared    2 wrong usage    3 no forecast came about"""
+  0 compared    1 the measured trace, replayed, does not give what was recorded    2 wrong usage    3 no forecast came about"""
 
 
 @click.command("diff", epilog=EXAMPLES)
@@ -56,10 +56,13 @@ def diff(files: tuple[Path, ...], with_events: bool, allocator: str, form: str) 
         raise UsageError(f"there are no events to compare: {(forecast if forecast.trace is None else measured).name} holds no trace.")
     if form == "json":
         print_json(comparison)
-        return
-    click.echo(f"forecast  {forecast.name}\nmeasured  {measured.name}\n")
-    lines = describe_events(comparison.events) if with_events and comparison.events is not None else describe(comparison)
-    click.echo("\n".join(lines))
+    else:
+        click.echo(f"forecast  {forecast.name}\nmeasured  {measured.name}\n")
+        lines = describe_events(comparison.events) if with_events and comparison.events is not None else describe(comparison)
+        click.echo("\n".join(lines))
+    if comparison.broken_law:
+        click.echo(f"vramcast: {comparison.broken_law}", err=True)
+        click.get_current_context().exit(EXIT_BROKEN_LAW)
 
 
 def _sides(files: Sequence[Path], allocator: str) -> tuple[Side, Side]:

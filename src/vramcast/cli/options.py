@@ -16,11 +16,12 @@ import msgspec
 from vramcast.cli.sections import SectionedOption
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
+from vramcast.onnxruntime_options import SIZES, OnnxRuntimeOptions
 from vramcast.presets import PRESETS, applied
 from vramcast.tensorrt_options import TensorRtOptions
 from vramcast.units import parse_bytes
 from vramcast.weight_formats import PACKED
-from vramcast.workload import BACKENDS, OPTIMIZERS, PRECISIONS, Habits, Workload, make
+from vramcast.workload import BACKENDS, COMPILE_MODES, OPTIMIZERS, PRECISIONS, Habits, Workload, make
 from vramcast.workload_file import read_fields
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -59,18 +60,16 @@ def _switch(section: str, name: str, text: str) -> Callable[[Command], Command]:
 
 
 _WHAT, _NUMBERS, _LOOP, _RUN = "What is run", "Numbers", "Optimizer and training loop", "Whole run"
-_STACK, _ENGINE, _FURTHER = "Software stack", "TensorRT (--backend tensorrt)", "Further"
+_STACK, _ENGINE, _SESSION, _FURTHER = "Software stack", "TensorRT (--backend tensorrt)", "ONNX Runtime (--backend onnxruntime)", "Further"
 
 _HABITS = Habits.__struct_fields__
+_SESSION_OPTIONS = OnnxRuntimeOptions.__struct_fields__
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--train", "mode", flag_value="train", help="A training step: forward, backward, optimizer."),
     _option(_WHAT, "--infer", "mode", flag_value="infer", help="A forward pass without gradients (the default)."),
-    _option(
-        _WHAT,
-        "--backend",
-        type=click.Choice(BACKENDS),
-        help="What runs the model; eager PyTorch where it is no ONNX file.",
-    ),
+    _option(_WHAT, "--backend", type=click.Choice(BACKENDS), help="What runs the model: eager PyTorch, or ONNX Runtime for ONNX files, if not told."),
+    _option(_WHAT, "--compile-mode", type=click.Choice(COMPILE_MODES), help="mode= of torch.compile, with --backend compile."),
+    _switch(_WHAT, "cuda-graphs", "The step is captured as a CUDA graph, with a memory pool of its own."),
     _option(_WHAT, "--batch", type=int, metavar="N", help="Samples per forward pass on one GPU."),
     _option(_WHAT, "--image", callback=_image_size, metavar="N|HxW", help="Image side, or height x width, in pixels."),
     _option(_WHAT, "--image-range", nargs=2, type=int, metavar="MIN MAX", help="Multi-scale training; the largest side counts."),
@@ -83,7 +82,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         _WHAT,
         "--preset",
         type=click.Choice(tuple(PRESETS)),
-        help="Habits of a trainer, or of a library's older version; options given here take precedence.",
+        help="Habits of a trainer, or of an older version of one or of a library; options given here take precedence.",
     ),
     _option(
         _WHAT,
@@ -134,7 +133,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_STACK, "--torch", metavar="VERSION", help="Version of torch on the GPU machine, such as 2.1; older ones allocate otherwise."),
     _option(_STACK, "--cuda", metavar="VERSION", help="Version of CUDA, such as 11.6; before 11.7 all kernels are loaded at the start."),
     _option(_STACK, "--module-loading", type=click.Choice(["lazy", "eager"]), help="CUDA_MODULE_LOADING; eager contexts are a gigabyte larger."),
-    _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN: measured so; forecasts do not depend on it yet."),
+    _switch(_STACK, "deterministic", "Deterministic algorithms of torch and cuDNN (torch.use_deterministic_algorithms)."),
     _option(_STACK, "--cublas-workspace", metavar="CONFIG", help="CUBLAS_WORKSPACE_CONFIG, such as :4096:8."),
     _switch(_STACK, "cudnn-tf32", "torch.backends.cudnn.allow_tf32 (on by default)."),
     _option(_ENGINE, "--quantization", type=click.Choice(["none", "int8", "fp8"]), help="Of layers with such kernels; others run in --precision."),
@@ -142,13 +141,21 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_ENGINE, "--profile", callback=_profile, metavar="MIN:OPT:MAX", help="Batches of the profile, such as 1:4:8; the largest counts."),
     _option(_ENGINE, "--workspace", callback=_bytes, metavar="SIZE", help="Limit of a layer's scratch, such as 1GiB."),
     _option(_ENGINE, "--bindings", type=click.Choice(["fp32", "engine"]), help="Type of inputs and outputs: fp32, or the engine's own precision."),
+    _option(
+        _SESSION,
+        "--ort",
+        "onnxruntime",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help=f"Option of the CUDA provider, its arena or the session, such as gpu_mem_limit=2GiB: {', '.join(_SESSION_OPTIONS)}. Repeatable.",
+    ),
     _option(_FURTHER, "--seed", type=int, metavar="N", help="Seed of the drawn values."),
 )
 
 _TENSORRT = TensorRtOptions.__struct_fields__
 _VALIDATION = {"val_batch": "batch", "val_precision": "precision", "val_image": "image", "val_ema": "uses_ema"}
 _ENVIRONMENT = Environment.__struct_fields__
-_PARTS = ("validation", "habits", "environment", "tensorrt")
+_PARTS = ("validation", "habits", "environment", "tensorrt", "onnxruntime")
 """Fields that have fields of their own, which can be given one by one."""
 _NAMED_ALIKE = set(Workload.__struct_fields__) - {"ema", *_PARTS}
 
@@ -192,6 +199,7 @@ def fields_from(options: Options) -> dict[str, Any]:
         "validation": {field: options[name] for name, field in _VALIDATION.items() if options[name] is not None},
         "habits": dict(_habit(text) for text in options["habits"]),
         "environment": {field: options[field] for field in _ENVIRONMENT if options[field] is not None},
+        "onnxruntime": dict(_session_option(text) for text in options["onnxruntime"]),
         "tensorrt": {field: options[field] for field in _TENSORRT if options[field] is not None},
     }
     return fields | {name: value for name, value in parts.items() if value}
@@ -214,3 +222,15 @@ def _habit(text: str) -> tuple[str, Any]:
         return name, getattr(msgspec.convert({name: value}, Habits, strict=False), name)
     except msgspec.ValidationError as error:
         raise WorkloadError(f"--habit {text}: {error}.".replace("`$.", "`")) from None
+
+
+def _session_option(text: str) -> tuple[str, Any]:
+    """Read `gpu_mem_limit=2GiB` as the field's type has it."""
+    name, _, value = text.partition("=")
+    if name not in _SESSION_OPTIONS:
+        raise UnknownNameError("option of ONNX Runtime", name, _SESSION_OPTIONS, hint=f"Legal: {', '.join(_SESSION_OPTIONS)}.")
+    given: Any = parse_bytes(value) if name in SIZES else value
+    try:
+        return name, getattr(msgspec.convert({"io_binding": name == "enable_cuda_graph", name: given}, OnnxRuntimeOptions, strict=False), name)
+    except msgspec.ValidationError as error:
+        raise WorkloadError(f"--ort {text}: {error}.".replace("`$.", "`")) from None

@@ -11,7 +11,7 @@ import click
 
 from vramcast.cli.output import print_json, reader_may_leave
 from vramcast.cli.progress import counted
-from vramcast.errors import EXIT_WORSENED
+from vramcast.errors import EXIT_BROKEN_LAW, EXIT_WORSENED
 
 if TYPE_CHECKING:
     from vramcast.validation.case import CaseSet
@@ -24,7 +24,12 @@ Examples:
   vramcast validate timm-a100 --measured measured/ --sample 200
   vramcast validate --measured measured/ --document docs/accuracy.md
   vramcast validate --sample 40 --baseline validation/baseline.json
-  vramcast validate --measured measured/ --calibrate src/vramcast/calibration/residuals.json"""
+  vramcast validate --measured measured/ --calibrate src/vramcast/calibration/residuals.json
+  vramcast validate --measured measured/ --fit-workspaces src/vramcast/workspace/cudnn.toml
+
+\b
+Exit codes:
+  0 held    1 worse than --baseline, or recorded runs whose replay does not give what they reserved    2 wrong usage"""
 
 
 @click.command("validate", epilog=EXAMPLES)
@@ -39,15 +44,21 @@ Examples:
 @click.option("--baseline", "baseline_path", type=click.Path(dir_okay=False), help="Exit with 1 when errors are larger than in this file.")
 @click.option("--write-baseline", type=click.Path(dir_okay=False), help="Make this file from the errors found.")
 @click.option("--calibrate", type=click.Path(dir_okay=False), help="Write the table that ranges come from (calibration/residuals.json), fitted anew.")
+@click.option("--fit-workspaces", "fitted", type=click.Path(dir_okay=False),
+              help="Fit the parameters of cuDNN's workspaces in this file (a cudnn.toml) on half of the models, and nothing else.")  # fmt: skip
+@click.option("--traces", type=click.Path(file_okay=False), show_default="in the user's cache", help="Folder where that fit keeps its traces.")
 def validate(
     sets: tuple[str, ...], measured: str | None, sample: int | None, processes: int, results_path: str | None, form: str,
-    document: str | None, baseline_path: str | None, write_baseline: str | None, calibrate: str | None,
+    document: str | None, baseline_path: str | None, write_baseline: str | None, calibrate: str | None, fitted: str | None, traces: str | None,
 ) -> None:  # fmt: skip
     """Hold forecasts against figures measured on real cards, and say how far off they are.
 
     Sets are named, or all are taken; those that may not be shipped with vramcast are read from the folder --measured, and passed over
     without it. An interrupted validation goes on where it stopped.
     """
+    if fitted:
+        _fit(Path(fitted), measured, Path(traces) if traces else None, processes)
+        return
     from vramcast.reports.files import check_writable
     from vramcast.validation import baseline, page, ranges, registry, wording
     from vramcast.validation.results import Results, default_path
@@ -68,8 +79,13 @@ def validate(
         page.write(Path(document), validation, examined, measured, _command(sets, sample))
     if write_baseline:
         baseline.write(Path(write_baseline), validation, sample)
+    broken = [law for summary in validation.sets for law in summary.laws if law.broken]
+    for law in broken:
+        click.echo(f"broken law: {wording.held(law)}", err=True)
     if held_against is not None:
         _hold(baseline.worsened(held_against, validation))
+    if broken:
+        click.get_current_context().exit(EXIT_BROKEN_LAW)
 
 
 def _readable(sets: Sequence[CaseSet], measured: str | None) -> list[CaseSet]:
@@ -95,6 +111,20 @@ def _examine(case_set: CaseSet, measured: str | None, sample: int | None, proces
         case_set=case_set, expressed=len(cases), outcomes=tuple(outcomes), unexpressed=tuple(unexpressed), laws=case_set.laws(measured),
         incomplete=incomplete(cases),
     )  # fmt: skip
+
+
+def _fit(path: Path, measured: str | None, traces: Path | None, processes: int) -> None:
+    from vramcast.reports.files import check_writable
+    from vramcast.validation.workspace_fit import parameter_file, wording
+    from vramcast.validation.workspace_fit.fit import fit
+    from vramcast.validation.workspace_fit.kept_traces import default_folder
+    from vramcast.validation.workspace_fit.knobs import KNOBS
+
+    check_writable(path)
+    found = fit(parameter_file.read(path), measured, traces or default_folder(), processes, counted)
+    parameter_file.write(path, found.after, KNOBS, found.residuals_after)
+    with reader_may_leave():
+        click.echo(wording.text(found))
 
 
 def _command(sets: Sequence[str], sample: int | None) -> str:

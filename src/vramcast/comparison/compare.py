@@ -22,6 +22,7 @@ from vramcast.comparison.scratch import measured_scratch, with_measured_scratch
 from vramcast.comparison.side import Side
 from vramcast.timeline import Timeline
 from vramcast.trace import Column, Component, Trace
+from vramcast.version import __version__
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Comparison:
     """All that can be said."""
 
     rungs: tuple[Row, ...]
+    """Allocated, reserved, context and process bytes, as far as both sides tell them."""
     phases: tuple[Row, ...]
     """Reserved peak of each phase of the run."""
     components: tuple[Row, ...] = ()
@@ -73,6 +75,11 @@ class Comparison:
     shares: ErrorShares | None = None
     events: EventDifferences | None = None
     notes: tuple[str, ...] = ()
+    broken_law: str = ""
+    """What must hold of the measured run without any tolerance and does not; empty where all holds."""
+    schema: str = "vramcast/diff-1"
+    vramcast: str = __version__
+    """Version that made it."""
 
 
 def compare(forecast: Side, measured: Side) -> Comparison:
@@ -99,6 +106,17 @@ def compare(forecast: Side, measured: Side) -> Comparison:
         shares=_shares(forecast, measured, aligned, scratch, (ours, theirs)),
         events=compare_events(forecast.trace, measured.trace, aligned, scratch),
         notes=notes,
+        broken_law=_broken_law(measured, theirs),
+    )
+
+
+def _broken_law(measured: Side, replayed: Timeline) -> str:
+    """Hold the replay of the measured trace against what was recorded; not where segments had to be given back, which depends on the driver."""
+    if measured.limit is not None or replayed.peak_reserved == measured.reserved_bytes:
+        return ""
+    return (
+        f"the measured trace, replayed, reserves {replayed.peak_reserved:,} bytes, but {measured.reserved_bytes:,} were recorded: either the "
+        "simulation of the allocator is wrong, or the options of the run are not those of the replay (--allocator)"
     )
 
 

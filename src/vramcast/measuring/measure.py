@@ -91,6 +91,8 @@ def _check_is_measured(model: Model, workload: Workload) -> None:
         raise WorkloadError("packed weights are forecast, but not measured: the libraries' own kernels are not run. Leave --weights out.")
     if workload.backend not in (None, "eager"):
         raise WorkloadError(f"backend {workload.backend!r} is forecast, but not measured: only eager PyTorch is run.")
+    if workload.cuda_graphs:
+        raise WorkloadError("cuda_graphs are forecast, but not measured: leave them out.")
 
 
 def measure(asked: Asked, model: Model, module: nn.Module, meters: Meters) -> Measurement:

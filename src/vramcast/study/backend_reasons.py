@@ -26,11 +26,11 @@ _WHY: Mapping[tuple[str, str], str] = {
     ("tensorrt", "inputs"): "inputs are the caller's buffers, and nothing is staged beside them",
     ("tensorrt", "reserved_unallocated"): "there is no caching allocator: blocks come from the driver as they are",
     ("tensorrt", "cuda_context"): "other libraries and kernels are loaded",
-    ("onnxruntime", "weights"): "initializers are placed by the arena, whose regions double",
+    ("onnxruntime", "weights"): "batch norm is folded into convolutions; initializers lie beside the arena in one block",
     ("onnxruntime", "buffers"): "batch norm is folded into convolutions, and no buffers are left",
     ("onnxruntime", "activations"): "buffers are used again by a plan made from the first run",
     ("onnxruntime", "temporaries"): "buffers are used again by a plan made from the first run",
-    ("onnxruntime", "workspace"): "cuDNN's algorithms are searched for with all the workspace they want",
+    ("onnxruntime", "workspace"): "cuDNN's workspaces come from the arena, cuBLAS's from the driver",
     ("onnxruntime", "reserved_unallocated"): "the arena grows by doubling and keeps what it has",
     ("onnxruntime", "cuda_context"): "other libraries and kernels are loaded",
 }

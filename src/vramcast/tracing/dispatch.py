@@ -74,6 +74,10 @@ class MetaDispatch(TorchDispatchMode):
         name = self._names.get(func)
         if name is None:
             name = self._names[func] = func._schema.name
+        self.begin_as(name)
+
+    def begin_as(self, name: str) -> None:
+        """Begin what is recorded under this name."""
         node = torch._C._current_autograd_node()
         if node is None:
             module = self.modules.running()

@@ -13,6 +13,8 @@ from types import TracebackType
 
 import torch
 from torch import nn
+from torch.overrides import _pop_mode, _push_mode
+from torch.utils._python_dispatch import _disable_current_modes
 
 from vramcast.environment import NEWEST_VERSION, Version
 from vramcast.trace import Component
@@ -60,6 +62,35 @@ class Tracer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._stack.close()
         self._values.forget()
+
+    @contextlib.contextmanager
+    def deaf(self) -> Iterator[None]:
+        """Stop listening while the context is open, so that torch may run code of its own on fake tensors."""
+        functions = [_pop_mode() for _ in range(torch._C._len_torch_function_stack())]
+        call, nn.Module.__call__ = nn.Module.__call__, nn.Module._wrapped_call_impl  # type: ignore[method-assign]
+        try:
+            with _disable_current_modes():
+                yield
+        finally:
+            nn.Module.__call__ = call  # type: ignore[method-assign]
+            for mode in reversed(functions):
+                _push_mode(mode)
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen, where the context around this one is deaf; within it the program runs as if nothing had been interrupted."""
+        if torch._C._len_torch_dispatch_stack():
+            yield
+            return
+        with self._functions, self._dispatch:
+            yield
+
+    def born(self, operator: str, tensor: torch.Tensor) -> torch.Tensor:
+        """Record a tensor that something else than an ATen operator made; return it."""
+        with torch._C.DisableTorchFunction():
+            self._dispatch.begin_as(operator)
+            self.recorder.allocate(tensor)
+        return tensor
 
     def failure(self, error: BaseException) -> Failure | None:
         """Return the innermost module call that raised `error`; None where it came from outside all modules."""

@@ -57,7 +57,7 @@ def judge(outcomes: Sequence[Outcome], *, is_fitted: bool) -> Verdict:
     answered = [outcome for outcome in outcomes if outcome.figures is not None]
     fitted_on = [outcome for outcome in answered if is_fitted and _is_to_fit_on(outcome)]
     constant = environment_constant(fitted_on) if fitted_on else None
-    judged = tuple(_judged(outcome, constant) for outcome in answered if not (is_fitted and _is_to_fit_on(outcome)))
+    judged = tuple(judge_with(outcome, constant) for outcome in answered if not (is_fitted and _is_to_fit_on(outcome)))
     return Verdict(judged=judged, failures=tuple(outcome for outcome in outcomes if outcome.figures is None), constant_bytes=constant)
 
 
@@ -97,7 +97,8 @@ def quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, -(-int(share * len(ordered) * 1_000_000) // 1_000_000) - 1))]
 
 
-def _judged(outcome: Outcome, constant: int | None) -> Judged:
+def judge_with(outcome: Outcome, constant: int | None) -> Judged:
+    """Return the error of one forecast; None: the context is as forecast."""
     assert outcome.figures is not None
     forecast = _in_metric(outcome.figures, outcome.case.metric, constant)
     return Judged(outcome=outcome, forecast_bytes=forecast, error=forecast / outcome.case.measured_bytes - 1)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol, get_args
 import msgspec
 
 from vramcast.gpu.spec import GpuSpec
-from vramcast.validation.figures import Figures, by_estimate
+from vramcast.validation.figures import AS_USER, Figures, Forecaster
 from vramcast.workload import Workload
 
 Metric = Literal["allocated", "reserved", "device", "weights", "activation"]
@@ -84,13 +84,13 @@ class CaseSet(Protocol):
         """
         ...
 
-    def forecast(self, case: Case) -> Figures:
-        """Forecast one case of the set: as a user's `vramcast estimate` would, unless a set runs another program.
+    def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
+        """Forecast one case of the set: the model under the case's workload, unless a set runs something else.
 
         Raises:
             VramcastError: there is no forecast.
         """
-        return by_estimate(case.model, case.workload, case.card or case.gpu)
+        return by.of_model(case.model, case.workload, case.card or case.gpu)
 
     def laws(self, folder: str | None) -> tuple[Law, ...]:
         """Try the laws that the set's own rows can show; nothing where they show none."""

@@ -8,12 +8,18 @@ from __future__ import annotations
 _CHOICES = {
     "timm-a100": (
         "the shares of the convolution rule (scanned on 24 of the models) and the width of groups that need no copies (chosen on all RegNet, "
-        "NF-RegNet and EfficientNet runs), on both sides of the halves"
+        "NF-RegNet and EfficientNet runs), on both sides of the halves; `make workspaces` takes the values from the fitting half alone, "
+        "which holds once the parameter file states residuals, and leaves the form of the rule"
     ),
     "real-models-a100": "the copies that TF32 holds for the gradient of a weight (the slope of VGG-16 over its batches)",
     "ultralytics-logs": (
         "the copies that half types hold for the gradient of a weight (1.5 of five values tried is the best in either half of the models, so the one "
-        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), and twice the mean objects in the fullest image"
+        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), twice the mean objects in the "
+        "fullest image, and that older assigners were looked for in the sources because of these rows"
+    ),
+    "tensorrt-logs": (
+        "the order in which ties of the plan are broken (the best of several on the activation rows up to TRT-0083), the exceptions of the fusions, "
+        "and that attention with keys of another size is written; weights follow from no choice"
     ),
     "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
 }

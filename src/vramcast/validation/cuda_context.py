@@ -8,7 +8,7 @@ from vramcast.gpu.catalogue import find
 from vramcast.gpu.context import context_bytes
 from vramcast.units import MIB
 from vramcast.validation.case import Case, CaseSet, Unexpressed
-from vramcast.validation.figures import Figures
+from vramcast.validation.figures import AS_USER, Figures, Forecaster
 from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
@@ -39,7 +39,7 @@ class CudaContext(CaseSet):
                 cases.append(_case(row))
         return cases, unexpressed
 
-    def forecast(self, case: Case) -> Figures:
+    def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Take the context's model alone."""
         card = find(case.gpu) if case.gpu else None
         return Figures(allocated_bytes=0, reserved_bytes=0, context_bytes=context_bytes(card).typical)

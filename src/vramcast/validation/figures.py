@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import msgspec
 
 from vramcast import footprint
@@ -27,11 +30,37 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     caveats: tuple[str, ...] = ()
 
 
-def by_estimate(model: str, workload: Workload, gpu: str | GpuSpec) -> Figures:
-    """Forecast as `vramcast estimate` does. Raises as `vramcast.estimate`."""
-    from vramcast.pipeline import estimate
+class Forecaster(Protocol):
+    """Who forecasts what a set wants to know. Raises as `vramcast.estimate`."""
 
-    return figures_of(estimate(model, workload, gpu))
+    def of_model(self, model: str, workload: Workload, gpu: str | GpuSpec) -> Figures:
+        """Forecast a model under a workload."""
+        ...
+
+    def of_program(self, program: Callable[[], None], model: str, workload: Workload, gpu: str) -> Figures:
+        """Forecast code that is written for a GPU; model and workload say what it runs."""
+        ...
+
+
+class AsUser:
+    """Forecasts as a user's own call would."""
+
+    def of_model(self, model: str, workload: Workload, gpu: str | GpuSpec) -> Figures:
+        """Ask as `vramcast estimate` does."""
+        from vramcast.pipeline import estimate
+
+        return figures_of(estimate(model, workload, gpu))
+
+    def of_program(self, program: Callable[[], None], model: str, workload: Workload, gpu: str) -> Figures:
+        """Trace it as `vramcast.trace` does."""
+        import vramcast
+
+        with vramcast.trace(gpu=gpu) as run:
+            program()
+        return figures_of(vramcast.forecast(run.trace, gpu, workload))
+
+
+AS_USER = AsUser()
 
 
 def figures_of(answer: footprint.Estimate) -> Figures:

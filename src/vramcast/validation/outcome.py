@@ -10,7 +10,7 @@ import msgspec
 from vramcast.calibration.families import family_of
 from vramcast.errors import VramcastError
 from vramcast.validation.case import Case, CaseSet
-from vramcast.validation.figures import Figures
+from vramcast.validation.figures import AS_USER, Figures, Forecaster
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,12 +27,12 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What the forecast took."""
 
 
-def forecast_case(case_set: CaseSet, case: Case) -> Outcome:
+def forecast_case(case_set: CaseSet, case: Case, by: Forecaster = AS_USER) -> Outcome:
     """Forecast one case; what goes wrong is part of the outcome."""
     started = time.perf_counter()
     figures, error = None, ""
     try:
-        figures = case_set.forecast(case)
+        figures = case_set.forecast(case, by)
     except VramcastError as reason:
         error = str(reason)
     except Exception as reason:  # a defect of vramcast's own is an outcome as well, and no reason to lose the others

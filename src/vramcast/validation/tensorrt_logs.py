@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from vramcast.trace import Component, Trace
 from vramcast.validation.case import Case, CaseSet, Metric, Unexpressed
-from vramcast.validation.figures import Figures, figures_of
+from vramcast.validation.figures import AS_USER, Figures, Forecaster, figures_of
 from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
@@ -68,7 +68,7 @@ class TensorRtLogs(CaseSet):
                 cases.append(_case(row))
         return cases, unexpressed
 
-    def forecast(self, case: Case) -> Figures:
+    def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Forecast as `vramcast estimate --backend tensorrt` does, and read weights and plan off the trace."""
         from vramcast.pipeline import estimate
 

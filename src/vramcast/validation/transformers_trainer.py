@@ -8,7 +8,7 @@ from typing import Any
 
 from vramcast.units import MIB
 from vramcast.validation.case import Case, CaseSet, Unexpressed
-from vramcast.validation.figures import Figures, by_estimate
+from vramcast.validation.figures import AS_USER, Figures, Forecaster
 from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
@@ -40,10 +40,10 @@ class TransformersTrainer(CaseSet):
                 unexpressed.append(Unexpressed(row["id"], "the model was only loaded; a workload has at least one pass"))
         return cases, unexpressed
 
-    def forecast(self, case: Case) -> Figures:
+    def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Forecast from the model's configuration, which lies beside the figures."""
         folder = resources.files("vramcast.validation").joinpath("measured", _MODEL)
-        return by_estimate(f"transformers:{folder}", case.workload, case.gpu)
+        return by.of_model(f"transformers:{folder}", case.workload, case.gpu)
 
 
 def documented(folder: str | None) -> list[dict[str, str]]:

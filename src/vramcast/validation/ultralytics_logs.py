@@ -1,8 +1,9 @@
 """Reserved memory as YOLO trainers printed it in public training logs.
 
-What a log prints is `torch.cuda.memory_reserved()` after a training batch. Whether validation counts in it depends on the version: ultralytics
-empties the cache after each epoch, from 8.3.100 on only where more than half of the card is held (engine/trainer.py, `_clear_memory`;
-8.0.154 to 8.4.27 read); the trainer of the yolov9 repository, made after yolov5's, never does.
+What a log prints is `torch.cuda.memory_reserved()` after a training batch, in GB of 10^9 bytes up to 8.3.63 and in GiB from 8.3.82 on
+(engine/trainer.py, `_get_memory`; both as the table says). Whether validation counts in it depends on the version: ultralytics empties the cache
+after each epoch up to 8.3.83, from 8.3.110 on where more than half of the card is held, from 8.3.155 on before validation too (engine/trainer.py,
+`_clear_memory`; 8.3.90 and 8.3.100, of which no row is, above 90 %); the trainer of the yolov9 repository, made after yolov5's, never does.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 
 from vramcast.gpu.catalogue import resolve
 from vramcast.validation.case import Case, CaseSet, Unexpressed
-from vramcast.validation.figures import Figures, by_estimate
+from vramcast.validation.figures import AS_USER, Figures, Forecaster
 from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
@@ -26,7 +27,15 @@ _CARDS = {
     "2080": "RTX 2080",
     "A100": "A100 40GB",
 }
-_KEEPS_CACHE_SINCE = (8, 3, 100)
+_KEEPS_CACHE_SINCE = (8, 3, 90)
+_LIKE_TODAY_SINCE = (8, 4, 100)
+"""The first version looked at whose assigner no longer lays the sides of all pairs side by side (utils/tal.py; 8.4.95 does)."""
+_DETERMINISTIC_SINCE = 2
+"""torch's first number from which on `init_seeds` sets anything (utils/torch_utils.py, ultralytics 8.0.196 and 8.3.226)."""
+_YOLOV9 = {"assigner": "one-hot", "empties_cache": "never"}
+"""What the yolov9 repository's trainer does otherwise (WongKinYiu/yolov9 5b1ea9a, utils/tal/assigner.py, train.py)."""
+_ORIENTED = {"precision": "fp16", "uses_ema": True}
+"""Oriented boxes validate the training batch (engine/trainer.py, `task == "obb"`), otherwise as all do."""
 _FULLEST = 2
 """Objects of the fullest image per mean object of its batch."""
 _LEFTOVERS = "the same process had trained and validated"
@@ -37,8 +46,9 @@ class UltralyticsLogs(CaseSet):
     """YOLOv5 to 12 and RT-DETR: the largest figure over the epochs of a run.
 
     Classes, true batch and architecture are read off the logs (`yolo_setups.csv`), and the objects per image: the fullest image, which
-    decides what the loss takes, is taken to hold twice the mean of the fullest batch that was printed. The logs are from before the trainer
-    chose channels-last by itself (ultralytics pull request 26007, 2026-08-31); otherwise the preset of 8.4 is taken for all of them.
+    decides what the loss takes, is taken to hold twice the mean of the fullest batch that was printed. Each row is forecast with the trainer
+    its log names: all of ultralytics are older than 8.4.100, so have the preset `ultralytics-8.3`; the yolov9 repository's does alike, but for
+    its own assigner (WongKinYiu/yolov9 5b1ea9a, train.py, val.py, utils/tal/assigner.py).
     """
 
     name = "ultralytics-logs"
@@ -57,11 +67,11 @@ class UltralyticsLogs(CaseSet):
                 cases.append(_case(row, setups[row["id"]]))
         return cases, unexpressed
 
-    def forecast(self, case: Case) -> Figures:
+    def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Forecast a training step where the cache is emptied before anything else is seen; otherwise the run, validation included."""
-        step = by_estimate(case.model, case.workload.with_fields(phases="step", validation=None), case.gpu)
+        step = by.of_model(case.model, case.workload.with_fields(phases="step", validation=None), case.gpu)
         is_emptied = _empties_always(case) or 2 * step.reserved_bytes > resolve(case.gpu).usable_bytes
-        return step if is_emptied and not _never_empties(case) else by_estimate(case.model, case.workload, case.gpu)
+        return step if is_emptied and not _never_empties(case) else by.of_model(case.model, case.workload, case.gpu)
 
 
 def _reason_against(row: dict[str, str], setup: dict[str, str]) -> str:
@@ -77,14 +87,15 @@ def _reason_against(row: dict[str, str], setup: dict[str, str]) -> str:
 def _case(row: dict[str, str], setup: dict[str, str]) -> Case:
     model = setup["architecture"].replace("gelan-c", "yolov9c").replace("yolov11", "yolo11").replace("yolov12", "yolo12")
     workload = Workload.train(
-        preset="ultralytics",
-        channels_last=False,
+        preset=_preset(row["framework"]),
+        habits=None if row["framework"].startswith("ultralytics") else _YOLOV9,
         batch=int(setup["batch"]),
         image=int(setup["image"]),
         classes=int(setup["classes"]),
         targets=max(1, -(-_FULLEST * int(setup["printed_instances"]) // int(setup["printed_batch"]))),
         optimizer=_optimizer(row["optimizer"]),
-        environment={"torch": _torch(row["torch_version"])},
+        validation=_ORIENTED | {"batch": int(setup["batch"])} if setup["architecture"].endswith("-obb") else None,
+        environment=_environment(row["torch_version"]),
     )
     return Case(
         id=row["id"], model=f"ultralytics:{model}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
@@ -95,11 +106,20 @@ def _case(row: dict[str, str], setup: dict[str, str]) -> Case:
 def _optimizer(text: str) -> str | None:
     """Return the workload's name for what the trainer printed: `optimizer: AdamW(lr=0.002, …`."""
     name = text.partition("(")[0].rpartition(" ")[2].lower()
-    return {"adamw": "adamw", "sgd": "nesterov", "adam": "adam"}.get(name)
+    return {"adamw": "adamw", "sgd": "nesterov", "adam": "adam", "musgd": "musgd"}.get(name)
 
 
-def _torch(text: str) -> str | None:
-    return text if re.match(r"\d+\.\d+", text) else None
+def _preset(trainer: str) -> str:
+    is_todays = trainer.startswith("ultralytics") and _version(trainer) >= _LIKE_TODAY_SINCE
+    return "ultralytics" if is_todays else "ultralytics-8.3"
+
+
+def _environment(torch: str) -> dict[str, object]:
+    """Return the stack of a row; before torch 2.0 the trainer asks for no determinism, so cuBLAS has its own workspaces."""
+    if not re.match(r"\d+\.\d+", torch):
+        return {}
+    is_deterministic = int(torch.partition(".")[0]) >= _DETERMINISTIC_SINCE
+    return {"torch": torch} | ({} if is_deterministic else {"deterministic": False, "cublas_workspace": None})
 
 
 def _card(text: str) -> str:

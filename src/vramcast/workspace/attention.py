@@ -2,7 +2,8 @@
 
 Sources, read at torch 2.10 to 2.13: aten/src/ATen/native/transformers/cuda/flash_attn/flash_api.cpp (`mha_bwd`,
 `set_params_splitkv`), attention_backward.cu (`_efficient_attention_backward`) and mem_eff_attention/kernel_backward.h
-(`Params::workspace_size`) beside it. Deterministic mode is not considered.
+(`Params::workspace_size`) beside it. In deterministic mode flash keeps an accumulator of the query's gradient for each split, and the efficient
+kernels do not split the keys.
 
 cuDNN's plans are closed: its backward is taken to accumulate the gradient of the query in fp32, as the open kernels do.
 """
@@ -39,7 +40,9 @@ def flash_backward(call: OperatorCall, site: Site) -> tuple[Scratch, ...]:
     grad_output, query, key, output = given(call, 0, 1, 2, 4)
     batch, heads, length, _ = query.shape
     rows = batch * heads * round_up(length, _ROWS)
-    scratch = [*_contiguous_copies(grad_output, output), Scratch(rows * FP32, after=3), Scratch(rows * _rounded_head(query) * FP32, after=3)]
+    splits = -(-site.stack.sm_count // (batch * heads)) if site.stack.deterministic else 1
+    accumulators = Scratch(splits * rows * _rounded_head(query) * FP32, after=3)
+    scratch = [*_contiguous_copies(grad_output, output), Scratch(rows * FP32, after=3), accumulators]
     if key.shape[1] != heads:
         expanded = dense_bytes(key) // key.shape[1] * heads
         scratch += [Scratch(expanded, after=3), Scratch(expanded, after=3)]
@@ -58,7 +61,8 @@ def efficient_backward(call: OperatorCall, site: Site) -> tuple[Scratch, ...]:
     scratch.append(Scratch(rows, after=3, launch=1))
     per_head = tile.query_accumulator(length, head)
     if tile.accumulates_keys:
-        splits = max(1, min(-(-key.shape[2] // tile.keys), _MOST_BLOCKS // (batch * heads)))
+        most = 1 if site.stack.deterministic else _MOST_BLOCKS // (batch * heads)
+        splits = max(1, min(-(-key.shape[2] // tile.keys), most))
         per_head += splits * tile.keys * (round_up(head, tile.queries) + round_up(value.shape[-1], tile.queries))
     if per_head:
         scratch.append(Scratch(batch * heads * round_up(per_head, 4) * FP32, after=3, launch=1))

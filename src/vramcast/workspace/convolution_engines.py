@@ -29,28 +29,33 @@ def has_tensor_cores(convolution: Convolution, stack: Stack) -> bool:
     return convolution.dtype in ("float16", "bfloat16") and stack.compute_capability >= ((7, 0) if convolution.dtype == "float16" else (8, 0))
 
 
-def tensor_core_bytes(convolution: Convolution, direction: Direction, parameters: ConvolutionParameters) -> int:
+def tensor_core_bytes(convolution: Convolution, direction: Direction, stack: Stack, parameters: ConvolutionParameters) -> int:
     """Return the workspace of an implicit matrix product on tensor cores."""
-    copies = parameters.copies
-    if convolution.groups > 1 and convolution.in_channels // convolution.groups <= copies.narrow_group:
+    shapes = parameters.shapes
+    if convolution.groups > 1 and convolution.in_channels // convolution.groups <= shapes.narrow_group:
         return 0
-    activations = convolution.image_bytes(copies.channel_bytes) + convolution.output_bytes(copies.channel_bytes)
-    weights = convolution.weight_elements
     size = 0.0
     if not convolution.is_channels_last:
-        size += _share(copies, direction, convolution.dtype) * activations + copies.weight * weights * convolution.item_bytes
+        activations = convolution.image_bytes(shapes.channel_bytes) + convolution.output_bytes(shapes.channel_bytes)
+        size = _share(_copies(convolution, stack, parameters), direction) * activations
     if convolution.is_pointwise:
-        size *= copies.pointwise
+        size *= shapes.pointwise
     if direction is Direction.WEIGHT_GRADIENT:
-        size += parameters.partial_sums.split_k * weights * FP32
+        size += parameters.partial_sums.split_k * convolution.weight_elements * FP32
     return int(size)
 
 
-def _share(shares: Copies, direction: Direction, dtype: str) -> float:
+def _copies(convolution: Convolution, stack: Stack, parameters: ConvolutionParameters) -> Copies:
+    if convolution.dtype == "float32":
+        return parameters.tf32
+    return parameters.half_ampere if stack.compute_capability >= (8, 0) else parameters.half_turing
+
+
+def _share(copies: Copies, direction: Direction) -> float:
     return {
-        Direction.FORWARD: shares.forward,
-        Direction.INPUT_GRADIENT: shares.input_gradient,
-        Direction.WEIGHT_GRADIENT: shares.weight_gradient_fp32 if dtype == "float32" else shares.weight_gradient,
+        Direction.FORWARD: copies.forward,
+        Direction.INPUT_GRADIENT: copies.input_gradient,
+        Direction.WEIGHT_GRADIENT: copies.weight_gradient,
     }[direction]
 
 
@@ -64,11 +69,11 @@ def fp32_bytes(convolution: Convolution, direction: Direction, parameters: Convo
     return transformed * convolution.in_channels * convolution.out_channels * FP32
 
 
-def fp16_bytes(convolution: Convolution, direction: Direction, parameters: ConvolutionParameters) -> int:
+def fp16_bytes(convolution: Convolution, direction: Direction, stack: Stack, parameters: ConvolutionParameters) -> int:
     """Return the workspace of the engine taken for fp16 without tensor cores."""
     if takes_fft(convolution, parameters) and direction is not Direction.WEIGHT_GRADIENT:
         return tiled_fft_bytes(convolution, parameters.fft.tile)
-    return tensor_core_bytes(convolution, direction, parameters)
+    return tensor_core_bytes(convolution, direction, stack, parameters)
 
 
 def takes_fft(convolution: Convolution, parameters: ConvolutionParameters) -> bool:

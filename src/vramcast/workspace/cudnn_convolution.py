@@ -56,9 +56,10 @@ class ConvolutionRule:
         if convolution.is_depthwise:
             return 0
         if engines.has_tensor_cores(convolution, site.stack):
-            return engines.tensor_core_bytes(convolution, direction, self.parameters)
-        without = {"float32": engines.fp32_bytes, "float16": engines.fp16_bytes}.get(convolution.dtype)
-        return 0 if without is None else without(convolution, direction, self.parameters)
+            return engines.tensor_core_bytes(convolution, direction, site.stack, self.parameters)
+        if convolution.dtype == "float16":
+            return engines.fp16_bytes(convolution, direction, site.stack, self.parameters)
+        return engines.fp32_bytes(convolution, direction, self.parameters) if convolution.dtype == "float32" else 0
 
     def benchmark_bytes(self, convolution: Convolution, direction: Direction, site: Site) -> int:
         """Return the largest workspace among the plans that benchmark mode tries and that fit in free memory."""

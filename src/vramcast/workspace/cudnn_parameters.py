@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
@@ -14,11 +15,14 @@ class Copies(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     forward: float
     input_gradient: float
     weight_gradient: float
-    weight_gradient_fp32: float
-    weight: float
-    channel_bytes: int
-    narrow_group: int
+
+
+class Shapes(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the shape of a convolution changes about the copies."""
+
     pointwise: float
+    narrow_group: int
+    channel_bytes: int
 
 
 class PartialSums(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,14 +51,29 @@ class Gemm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     images: int
 
 
+class Residual(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the fit left over: absolute relative errors of forecasts of reserved or device memory."""
+
+    case_set: str
+    precision: str
+    half: Literal["fitted", "held back"]
+    cases: int
+    median: float
+    p90: float
+
+
 class ConvolutionParameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of them; `msgspec.structs.replace` makes variations."""
 
-    copies: Copies
+    tf32: Copies
+    half_turing: Copies
+    half_ampere: Copies
+    shapes: Shapes
     partial_sums: PartialSums
     winograd: Winograd
     fft: Fft
     gemm: Gemm
+    residuals: tuple[Residual, ...] = ()
 
 
 @functools.cache

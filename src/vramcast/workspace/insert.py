@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from vramcast.trace import Caveat, Column, Event, OperatorCall, Trace
+from vramcast.workspace.determinism import caveats
 from vramcast.workspace.rules import RULES
 from vramcast.workspace.scratch import Rule, Scratch, Site
 from vramcast.workspace.stack import Stack
@@ -37,7 +38,7 @@ def insert_scratch(trace: Trace, stack: Stack, rules: Mapping[str, Rule] = RULES
         wanted = known.scratch(call, sites[row])
         if wanted:
             insertion.add(operation, moments.of(row), wanted)
-    return insertion.into(trace)
+    return insertion.into(trace).with_caveats(*caveats(trace, stack))
 
 
 def _sites(trace: Trace, stack: Stack, operations: Column) -> list[Site]:

@@ -60,10 +60,14 @@ def embedding_backward(call: OperatorCall, site: Site) -> tuple[Scratch, ...]:
 
 
 def index_put(call: OperatorCall, site: Site) -> tuple[Scratch, ...]:
-    """`index_put` with `accumulate`: linear, sorted and original indices with the sort's scratch, and dense values."""
-    if not call.attributes.get("accumulate", False):
-        return ()
+    """`index_put` with `accumulate`: linear, sorted and original indices with the sort's scratch, and dense values.
+
+    In deterministic mode without it too, where there is more than one value (`_index_put_impl_`, aten/src/ATen/native/TensorAdvancedIndexing.cpp).
+    """
     destination, *indices, values = (spec for spec in call.inputs if spec is not None)
+    is_sorted = site.stack.deterministic and elements(values) > 1
+    if not call.attributes.get("accumulate", False) and not is_sorted:
+        return ()
     count = math.prod(_broadcast(index for index in indices if index.dtype not in ("bool", "uint8")))
     copies = [Scratch(dense_bytes(spec)) for spec in (destination, values) if not is_contiguous(spec)]
     return *copies, Scratch(3 * count * INT64), Scratch(3 * count * INT64)

@@ -24,6 +24,8 @@ class Stack:
     """`torch.backends.cudnn.benchmark`."""
     allow_tf32: bool = True
     """`torch.backends.cudnn.allow_tf32`, on by default for convolutions."""
+    deterministic: bool = False
+    """`torch.use_deterministic_algorithms`, with or without `warn_only`, and `torch.backends.cudnn.deterministic`."""
     cublas_workspace: int | None = None
     """Bytes that `CUBLAS_WORKSPACE_CONFIG` asks for; None: not set."""
 
@@ -35,6 +37,7 @@ def stack_of(card: GpuSpec | None, workload: Workload) -> Stack:
         torch_version=environment.torch_version,
         cudnn_benchmark=workload.cudnn_benchmark,
         allow_tf32=environment.cudnn_tf32,
+        deterministic=environment.deterministic,
         cublas_workspace=None if environment.cublas_workspace is None else cublas_workspace_bytes(environment.cublas_workspace),
     )
     if card is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vramcast.advice.lever import INFERENCE_ONLY, TRAINING_ONLY, Change, Lever, Situation
-from vramcast.presets import at_batch
+from vramcast.presets import ULTRALYTICS, at_batch
 from vramcast.units import round_up
 from vramcast.workload import Validation, Workload
 
@@ -53,7 +53,7 @@ def _accumulated(situation: Situation, batch: int, times: int) -> Change:
     often = situation.workload.accumulate * times
     workload = with_batch(situation.workload, batch).with_fields(accumulate=often)
     name, options = f"batch {batch}, {often} accumulated", f"--batch {batch} --accumulate {often}"
-    if situation.is_ultralytics and workload.preset == "ultralytics":
+    if situation.is_ultralytics and workload.preset in ULTRALYTICS:
         return Change(name, workload, f"model.train(..., batch={batch})   # accumulates to its nominal batch itself", options)
     return Change(name, workload, f"(loss / {often}).backward(); optimizer.step() and zero_grad() every {often} batches of {batch}", options)
 

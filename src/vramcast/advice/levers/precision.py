@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vramcast.advice.lever import INFERENCE_ONLY, TRAINING_ONLY, Change, Lever, Situation
+from vramcast.presets import ULTRALYTICS
 from vramcast.workload import Precision, Workload
 
 
@@ -31,7 +32,7 @@ def _autocast(situation: Situation) -> tuple[Change, ...] | str:
         return "a number of parameters has no operators to be cast"
     if not situation.workload.is_training:
         return "inference converts the module, which frees more"
-    if situation.is_ultralytics and situation.workload.preset == "ultralytics":
+    if situation.is_ultralytics and situation.workload.preset in ULTRALYTICS:
         return _change(situation, "amp-fp16", "model.train(..., amp=True)")
     if situation.bf16:
         return _change(situation, "amp-bf16", 'with torch.autocast("cuda", torch.bfloat16): loss = criterion(model(x), y)')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vramcast.advice.lever import TRAINING_ONLY, Change, Lever, Situation
+from vramcast.presets import ULTRALYTICS
 from vramcast.workload import Optimizer
 
 _WITH_FUSED = {"sgd": "SGD", "momentum": "SGD", "nesterov": "SGD", "adam": "Adam", "adamw": "AdamW", "adagrad": "Adagrad"}
@@ -55,7 +56,7 @@ def _eight_bit(situation: Situation) -> tuple[Change, ...] | str:
         return TRAINING_ONLY
     if workload.optimizer not in _EIGHT_BIT:
         return f"there is no 8-bit version of {workload.optimizer} among those known"
-    if situation.is_ultralytics and workload.preset == "ultralytics":
+    if situation.is_ultralytics and workload.preset in ULTRALYTICS:
         return "Ultralytics' trainer makes its optimizers itself"
     name, made = _EIGHT_BIT[workload.optimizer]
     return (Change(name, workload.with_fields(optimizer=name, optimizer_loop="default"), f"bitsandbytes.optim.{made}(...)", f"--optimizer {name}"),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vramcast.advice.lever import Change, Lever, Situation
+from vramcast.presets import ULTRALYTICS
 
 _NONE = "there is no validation pass"
 
@@ -20,7 +21,7 @@ def _smaller(situation: Situation) -> tuple[Change, ...] | str:
         return "it takes the training batch; give it its own with --val-batch"
     half = batch // 2
     made = msgspec.structs.replace(workload.validation, batch=half)
-    if situation.is_ultralytics and workload.preset == "ultralytics":
+    if situation.is_ultralytics and workload.preset in ULTRALYTICS:
         code = f"trainer.get_dataloader(..., batch_size={half}, mode='val')   # override it; the trainer takes twice the batch"
     else:
         code = f"DataLoader(validation_set, batch_size={half})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from vramcast.allocator.config import AllocatorConfig
 from vramcast.allocator.replay import replay
 from vramcast.allocator.room import Room
+from vramcast.backends.cuda_graphs import with_private_pools
 from vramcast.backends.interface import Capability, Progress
 from vramcast.collecting import not_collecting
 from vramcast.gpu.context import ContextRange, context_bytes
@@ -28,10 +29,10 @@ class Eager:
         return trace_workload(model, workload, capability, progress)
 
     def on_card(self, trace: Trace, workload: Workload, card: GpuSpec | None) -> Trace:
-        """Add the scratch of cuBLAS, cuDNN and torch's own kernels."""
-        if (trace.components == Component.WORKSPACE).any():
-            return trace
-        return insert_scratch(trace, stack_of(card, workload))
+        """Add the scratch of cuBLAS, cuDNN and torch's own kernels, and part the pools of CUDA graphs."""
+        has_scratch = bool((trace.components == Component.WORKSPACE).any())
+        whole = trace if has_scratch else insert_scratch(trace, stack_of(card, workload))
+        return with_private_pools(whole, workload)
 
     def replay(self, trace: Trace, workload: Workload, room: Room) -> Timeline:
         """Play the trace to the caching allocator, with the workload's options."""

@@ -10,6 +10,7 @@ from torch import nn
 from vramcast.backends.eager.blame import blamed
 from vramcast.collecting import collecting_young_objects_only, not_collecting
 from vramcast.program.prepare import prepare
+from vramcast.program.program import Program
 from vramcast.program.quantized import pack_weights
 from vramcast.program.run import run
 from vramcast.program.sizes import check_sizes
@@ -23,12 +24,18 @@ from vramcast.tracing.shape_checks import plain_checks
 from vramcast.tracing.tracer import Tracer
 from vramcast.workload import Workload
 
+Change = Callable[[Program, Tracer], None]
+
 DEFAULT_CAPABILITY = (8, 0)
 """The architecture assumed where no card was named: kernels are chosen as on an A100."""
 
 
-def trace_program(model: Model, workload: Workload, capability: tuple[int, int] | None, progress: Callable[[str], None]) -> Trace:
+def trace_program(
+    model: Model, workload: Workload, capability: tuple[int, int] | None, progress: Callable[[str], None], change: Change | None = None
+) -> Trace:  # fmt: skip
     """Build the model on the meta device, run the workload's program and return what it did to memory.
+
+    `change` may put something else in the place of the program's parts before it runs.
 
     Raises:
         ModelError: the model cannot be built, or raises while it runs; the message names module and input shapes.
@@ -47,6 +54,8 @@ def trace_program(model: Model, workload: Workload, capability: tuple[int, int] 
             for assumed in assumptions:
                 tracer.caveat(assumed)
             program = prepare(module, model, workload, tracer)
+            if change is not None:
+                change(program, tracer)
             progress(f"tracing {model.name}")
             held: Any = run(program, tracer)
             recording = tracer.recording()

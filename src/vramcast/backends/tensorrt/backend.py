@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vramcast.allocator.plain_malloc import replay_plainly
 from vramcast.allocator.room import Room
+from vramcast.backends.graphs.batches import KnownBatches
 from vramcast.backends.interface import Capability, Progress
 from vramcast.backends.tensorrt.build import build
 from vramcast.backends.tensorrt.caveats import caveats_of
@@ -13,12 +14,14 @@ from vramcast.collecting import not_collecting
 from vramcast.gpu.context import ContextRange
 from vramcast.gpu.spec import GpuSpec
 from vramcast.sources.interface import Model
+from vramcast.tensorrt_options import TensorRtOptions
 from vramcast.timeline import Timeline
 from vramcast.trace import Subject, Trace
 from vramcast.workload import Workload
 
 _NO_CARD: Capability = (8, 0)
 """As on an A100."""
+_KNOWN = KnownBatches()
 
 
 class TensorRt:
@@ -29,7 +32,9 @@ class TensorRt:
         with not_collecting():  # torch and onnx, which a name that nothing answers to need not wait for
             from vramcast.backends.graphs import graph_of
 
-        graph = graph_of(model, _exported(model, workload), progress)
+        exported = _exported(model, workload)
+        question = (model, exported.with_fields(batch=1, tensorrt=TensorRtOptions()))
+        graph = _KNOWN.graph(question, exported.batch, lambda: graph_of(model, exported, progress))
         progress("fusing and planning")
         engine = build(graph, workload.precision, workload.tensorrt, capability or _NO_CARD)
         subject = Subject(model.name, model.source, graph.parameters, 0)

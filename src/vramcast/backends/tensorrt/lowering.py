@@ -67,5 +67,11 @@ def _layer(node: GraphNode, read: tuple[str, ...], constants: set[str]) -> Layer
         inputs=tuple(name for name in read if name not in constants),
         outputs=tuple(name for name in node.outputs if name),
         weights=tuple(name for name in read if name in constants),
-        module=node.module,
+        module=_module(node),
     )
+
+
+def _module(node: GraphNode) -> str:
+    """Return the module that owns the weights a node reads, which a graph's optimizer may have moved to another node; else the node's own."""
+    owners = (name.rpartition(".")[0] for name in node.inputs[1:] if name.endswith((".weight", ".bias")))
+    return next((owner for owner in owners if owner), node.module)

@@ -15,6 +15,7 @@ from torch import nn
 from vramcast.program.probe import Probe
 from vramcast.program.tasks.drawn_boxes import STATEMENT, boxes_xywh
 from vramcast.program.tasks.interface import DEVICE, Batch, Setting, images, labels
+from vramcast.program.tasks.yolo_assigners import replace_assigners
 from vramcast.program.tasks.yolo_predictions import predictions_of, watch_losses, watch_outputs
 from vramcast.sources.torchvision_import import import_torchvision
 
@@ -36,6 +37,7 @@ class Yolo:
             model.args = get_cfg()
             model.nc = setting.classes
             model.criterion = model.init_criterion()
+            replace_assigners(model.criterion, setting.workload.habits.assigner)
             watch_losses(model.criterion, probe, setting.workload.seed)
             probe.caveat(STATEMENT.format(count=setting.targets))
 

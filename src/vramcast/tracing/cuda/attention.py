@@ -41,6 +41,12 @@ def scaled_dot_product_attention(mode: CudaFunctions, func: Callable[..., Any], 
     if not call.query.is_meta:
         output: torch.Tensor = func(*args, **kwargs)
         return output
+    return on_cuda(mode, func, args, kwargs)
+
+
+def on_cuda(mode: CudaFunctions, func: Callable[..., Any], args: Arguments, kwargs: Keywords) -> torch.Tensor:
+    """The same, whatever stands for the CUDA tensors."""
+    call = AttentionCall(*args, **kwargs)
     if mode.autocast.is_enabled():
         call = _autocast(mode, call)
     backend = choose(call, mode.capability, mode.torch_version)
