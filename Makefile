@@ -6,8 +6,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup forecast test check format benchmark accuracy validate calibration workspaces baseline campaign clean
+.PHONY: help setup forecast test check format benchmark study accuracy validate calibration workspaces baseline campaign clean
 BUDGET ?= 8m
+STUDIED ?= 'torchvision:*' 'timm:*' 'yolo11*' 'yolo12*' 'yolo26*' 'yolov5?' 'yolov8?' 'yolov10?' 'rtdetr-?' 'transformers:*'
 MEASURED ?= ../shared/measured
 SAMPLED := $(if $(wildcard $(MEASURED)),--measured $(MEASURED)) --sample 24 --processes $(JOBS)
 
@@ -41,6 +42,9 @@ format: $(READY) ## Bring the code into its style.
 benchmark: $(READY) ## Write docs/benchmark.md and docs/benchmark-questions.md: vramcast beside other tools, and its speed.
 	$(BIN)/python -m benchmarks --write docs/benchmark.md
 	$(BIN)/python -m benchmarks.questions --write docs/benchmark-questions.md
+
+study: $(READY) ## Write docs/study.md and its plots: parameters against memory, over hundreds of models. It goes on where it stopped.
+	$(BIN)/vramcast study $(STUDIED) --sample 500 --processes $(JOBS) --document docs/study.md
 
 accuracy: $(READY) ## Write docs/accuracy.md and its plots; SAMPLE=100 for 100 cases a set. It goes on where it stopped.
 	$(BIN)/vramcast validate --measured $(MEASURED) $(if $(SAMPLE),--sample $(SAMPLE)) --document docs/accuracy.md

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from vramcast.solvers.sweep.run import sweep
     from vramcast.study.backends import BackendComparison, compare_backends
     from vramcast.study.compare import ModelComparison, compare
+    from vramcast.study.models.findings import Study
+    from vramcast.study.models.study import study
     from vramcast.study.response import Sensitivity
     from vramcast.study.sensitivity import sensitivity
     from vramcast.timeline import Timeline
@@ -64,6 +66,8 @@ _HOMES = {
     "solvers.sweep.run": ("sweep",),
     "study.backends": ("BackendComparison", "compare_backends"),
     "study.compare": ("ModelComparison", "compare"),
+    "study.models.findings": ("Study",),
+    "study.models.study": ("study",),
     "study.response": ("Sensitivity",),
     "study.sensitivity": ("sensitivity",),
     "timeline": ("Timeline",),
@@ -90,6 +94,7 @@ __all__ = [
     "ModelComparison",
     "ModelError",
     "Sensitivity",
+    "Study",
     "Timeline",
     "Trace",
     "TraceFamily",
@@ -114,6 +119,7 @@ __all__ = [
     "save_family",
     "save_trace",
     "sensitivity",
+    "study",
     "sweep",
     "trace",
     "trace_family",
@@ -133,7 +139,7 @@ def __dir__() -> list[str]:
 
 
 class _Face(ModuleType):
-    """Keeps `vramcast.trace` the function: importing the submodule of that name would put itself in its place."""
+    """Keeps `vramcast.trace` and `vramcast.study` the functions: importing the modules of these names would put themselves in their place."""
 
     @property
     def trace(self) -> Any:
@@ -142,6 +148,14 @@ class _Face(ModuleType):
     @trace.setter
     def trace(self, submodule: ModuleType) -> None:
         """Leave the submodule to `from vramcast.trace import …`."""
+
+    @property
+    def study(self) -> Any:
+        return __getattr__("study")
+
+    @study.setter
+    def study(self, submodule: ModuleType) -> None:
+        """Leave the room to `from vramcast.study.compare import …`."""
 
 
 sys.modules[__name__].__class__ = _Face

@@ -101,8 +101,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     mode: Mode = "infer"
     backend: Backend | None = None
-    """What runs the model: eager PyTorch, torch.compile with Inductor, an engine of TensorRT or a session of ONNX Runtime (both inference alone).
-    None: ONNX Runtime where the model is an ONNX file, else eager PyTorch."""
+    """What runs the model: eager PyTorch, torch.compile with Inductor, an engine of TensorRT or a session of ONNX Runtime (both inference).
+    None: eager PyTorch; ONNX Runtime where the model is an ONNX file."""
     compile_mode: CompileMode = "default"
     """`mode=` of torch.compile; `reduce-overhead` runs what was compiled as CUDA graphs."""
     cuda_graphs: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -10,14 +10,16 @@ import msgspec
 import pytest
 from hand_made_outcomes import failed, outcome
 
+from vramcast import worker_pool
 from vramcast.errors import OutputError
 from vramcast.validation import registry, run
-from vramcast.validation.case import Case, CaseSet
+from vramcast.validation.case import Case
 from vramcast.validation.fingerprint import fingerprint
 from vramcast.validation.outcome import Outcome, forecast_case
 from vramcast.validation.results import Results
 
 CONTEXT = registry.find("cuda-context")
+Work = Callable[[Case], Outcome]
 
 
 def _silent(done: int, total: int) -> None: ...
@@ -31,11 +33,11 @@ def test_what_was_forecast_is_not_forecast_again(tmp_path: Path, monkeypatch: py
     assert calls == [(0, 2), (1, 2), (2, 2)]
     asked: list[str] = []
 
-    def here(case_set: CaseSet, cases: list[Case], processes: int) -> Iterator[Outcome]:
+    def here(work: Work, cases: list[Case], processes: int, killed: Work) -> Iterator[tuple[Case, Outcome]]:
         asked.extend(case.id for case in cases)
-        return (forecast_case(case_set, case) for case in cases)
+        return ((case, work(case)) for case in cases)
 
-    monkeypatch.setattr(run, "_in_processes", here)
+    monkeypatch.setattr(run, "in_processes", here)
     with Results(tmp_path / "sub" / "results.jsonl") as results:
         second = run.forecast_all(CONTEXT, cases[:3], results, 1, _silent)
     assert asked == [cases[2].id]
@@ -47,11 +49,11 @@ def test_cases_that_run_the_same_are_forecast_once(tmp_path: Path, monkeypatch: 
     assert len(cases) > 1
     asked: list[str] = []
 
-    def here(case_set: CaseSet, cases: list[Case], processes: int) -> Iterator[Outcome]:
+    def here(work: Work, cases: list[Case], processes: int, killed: Work) -> Iterator[tuple[Case, Outcome]]:
         asked.extend(case.id for case in cases)
-        return (forecast_case(case_set, case) for case in cases)
+        return ((case, work(case)) for case in cases)
 
-    monkeypatch.setattr(run, "_in_processes", here)
+    monkeypatch.setattr(run, "in_processes", here)
     with Results(tmp_path / "results.jsonl") as results:
         outcomes = run.forecast_all(CONTEXT, cases, results, 1, _silent)
     assert asked == [cases[0].id]
@@ -64,7 +66,7 @@ def test_a_corrected_figure_is_judged_without_a_new_forecast(tmp_path: Path, mon
     corrected = msgspec.structs.replace(case, measured_bytes=case.measured_bytes + 1)
     with Results(tmp_path / "results.jsonl") as results:
         results.keep(fingerprint(CONTEXT, case), forecast_case(CONTEXT, case))
-        monkeypatch.setattr(run, "_in_processes", lambda case_set, cases, processes: iter(()))
+        monkeypatch.setattr(run, "in_processes", lambda work, cases, processes, killed: iter(()))
         assert [item.case for item in run.forecast_all(CONTEXT, [corrected], results, 1, _silent)] == [corrected]
 
 
@@ -92,7 +94,7 @@ def test_another_case_and_other_code_have_other_fingerprints(monkeypatch: pytest
     assert fingerprint(CONTEXT, case) == before
     assert fingerprint(CONTEXT, msgspec.structs.replace(case, gpu="T4")) != before
     assert fingerprint(registry.find("timm-a100"), case) != before  # forecasts otherwise
-    monkeypatch.setattr("vramcast.validation.fingerprint._code_digest", lambda: "other")
+    monkeypatch.setattr("vramcast.provenance._code_digest", lambda: "other")
     assert fingerprint(CONTEXT, case) != before
 
 
@@ -100,13 +102,13 @@ def test_the_case_that_kills_its_process_takes_no_other_with_it(monkeypatch: pyt
     cases = CONTEXT.read(None)[0][2:]  # which all run something else
     deadly = cases[1].id
 
-    def dying(case_set: CaseSet, cases: list[Case], processes: int) -> Iterator[Outcome]:
-        for case in cases:
+    def dying(work: Work, cases: dict[int, Case], processes: int) -> Iterator[tuple[int, Outcome]]:
+        for index, case in cases.items():
             if case.id == deadly:
                 raise BrokenProcessPool
-            yield forecast_case(case_set, case)
+            yield index, work(case)
 
-    monkeypatch.setattr(run, "_in_processes", dying)
+    monkeypatch.setattr(worker_pool, "_pool", dying)
     with Results(tmp_path / "results.jsonl") as results:
         outcomes = run.forecast_all(CONTEXT, cases, results, 2, _silent)
     assert [item.case.id for item in outcomes if item.figures is None] == [deadly]

@@ -24,6 +24,7 @@ from vramcast.cli.models import models
 from vramcast.cli.output import reader_may_leave
 from vramcast.cli.rules import rules
 from vramcast.cli.sensitivity import sensitivity
+from vramcast.cli.study import study
 from vramcast.cli.sweep import sweep
 from vramcast.cli.timeline import timeline
 from vramcast.cli.validate import validate
@@ -53,7 +54,24 @@ def commands() -> None:
     """
 
 
-for command in (estimate, fit, advise, sensitivity, compare, backends, sweep, timeline, models, gpus, rules, measure, diff, validate, completion):
+for command in (
+    estimate,
+    fit,
+    advise,
+    sensitivity,
+    compare,
+    study,
+    backends,
+    sweep,
+    timeline,
+    models,
+    gpus,
+    rules,
+    measure,
+    diff,
+    validate,
+    completion,
+):
     commands.add_command(command)
 
 

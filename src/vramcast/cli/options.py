@@ -167,6 +167,17 @@ def workload_options(command: Command) -> Command:
     return command
 
 
+def study_fields(options: Options) -> dict[str, Any]:
+    """Return the workload fields that options and file give, to which each model's own defaults are added later.
+
+    Raises:
+        WorkloadError: an illegal value, or two that exclude each other.
+        UnknownNameError: a field or name that does not exist.
+        InvalidFileError: the workload file cannot be read.
+    """
+    return (read_fields(options["workload_file"]) if options["workload_file"] else {}) | fields_from(options)
+
+
 def workload_from(options: Options) -> Workload:
     """Make the workload that options, file and preset describe; an option goes before the file, the file before the preset.
 

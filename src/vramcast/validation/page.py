@@ -7,10 +7,10 @@ from pathlib import Path
 
 from vramcast.atomic_file import write_atomically
 from vramcast.calibration.groups import LEAST_CASES
+from vramcast.reports.markdown import table as _table
 from vramcast.validation import plots, ranges, ranges_section
 from vramcast.validation.choices import chosen_on
 from vramcast.validation.estimators import PUBLISHED, Rival, rivals
-from vramcast.validation.markdown import table as _table
 from vramcast.validation.residuals import residuals
 from vramcast.validation.summary import Examined, Miss, Missing, SetSummary, Validation
 from vramcast.validation.targets import TargetResult

@@ -11,8 +11,8 @@ from vramcast.atomic_file import write_atomically
 from vramcast.calibration.groups import Cell, Group, Residual, groups
 from vramcast.calibration.table import Table, comparable
 from vramcast.errors import UsageError
+from vramcast.provenance import packages
 from vramcast.validation.accuracy import in_first_half
-from vramcast.validation.fingerprint import packages
 from vramcast.validation.residuals import residuals
 from vramcast.validation.summary import Examined
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from vramcast.calibration.groups import Cell
 from vramcast.calibration.table import LEAST_MODELS, WIDENED, Table, comparable, words
-from vramcast.validation.markdown import table
+from vramcast.reports.markdown import table
 from vramcast.validation.ranges import CellCoverage, Covered
 from vramcast.validation.wording import percent
 

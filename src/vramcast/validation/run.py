@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
-import signal
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
 
 from vramcast.validation import registry
 from vramcast.validation.case import Case, CaseSet
 from vramcast.validation.fingerprint import fingerprint
 from vramcast.validation.outcome import Outcome, forecast_case, killed, of_case
 from vramcast.validation.results import Results
+from vramcast.worker_pool import in_processes
 
 Progress = Callable[[int, int], None]
 
@@ -39,40 +37,10 @@ def forecast_all(case_set: CaseSet, cases: Sequence[Case], results: Results, pro
 
 
 def _forecasts(case_set: CaseSet, cases: Sequence[Case], processes: int) -> Iterator[Outcome]:
-    """Yield outcomes as they come. Where a process dies, what it took down with it is tried again, each case alone."""
-    waiting = {case.id: case for case in cases}
-    try:
-        for outcome in _in_processes(case_set, cases, processes):
-            del waiting[outcome.case.id]
-            yield outcome
-    except BrokenProcessPool:
-        for case in waiting.values():
-            yield from _alone(case_set, case)
-
-
-def _alone(case_set: CaseSet, case: Case) -> Iterator[Outcome]:
-    try:
-        yield from _in_processes(case_set, [case], 1)
-    except BrokenProcessPool:
-        yield killed(case_set, case)
-
-
-def _in_processes(case_set: CaseSet, cases: Sequence[Case], processes: int) -> Iterator[Outcome]:
-    if not cases:
-        return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(processes, len(cases)), context, _end_when_interrupted) as pool:
-        futures = [pool.submit(_forecast, case_set.name, case) for case in cases]
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _end_when_interrupted() -> None:
-    """Let Ctrl-C end a process at once and silently, rather than turn into the outcome of the case at hand."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Yield outcomes as they come."""
+    work = functools.partial(_forecast, case_set.name)
+    for _, outcome in in_processes(work, cases, processes, functools.partial(killed, case_set)):
+        yield outcome
 
 
 def _forecast(name: str, case: Case) -> Outcome:

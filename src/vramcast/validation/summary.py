@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from vramcast.provenance import packages
 from vramcast.validation.accuracy import Accuracy, Judged, Verdict, accuracy, judge
 from vramcast.validation.case import METRICS, CaseSet, Law, Unexpressed
-from vramcast.validation.fingerprint import packages
 from vramcast.validation.known_reasons import reason
 from vramcast.validation.outcome import Outcome
+from vramcast.validation.refusals import law
 from vramcast.validation.targets import TargetResult, hold
 from vramcast.version import __version__
 
@@ -63,7 +64,7 @@ class SetSummary(msgspec.Struct, frozen=True, kw_only=True):
     failures: tuple[Missing, ...]
     unexpressed: tuple[Missing, ...]
     laws: tuple[Law, ...]
-    """What must hold of the measured runs themselves; empty where they show no law."""
+    """What must hold of the measured runs themselves, and that no run that ran is refused; empty where they show no law."""
 
 
 class Validation(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,7 +118,7 @@ def _summary(examined: Examined, verdict: Verdict) -> SetSummary:
         worst=tuple(map(_miss, sorted(judged, key=lambda item: -abs(item.error))[:_WORST])),
         failures=_grouped(((outcome.case.id, outcome.error) for outcome in verdict.failures), lambda text: text),
         unexpressed=_grouped(((row.id, row.reason) for row in examined.unexpressed), _kind_of),
-        laws=examined.laws,
+        laws=(*examined.laws, *law(examined.outcomes)),
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from vramcast.validation.accuracy import Judged, Verdict, accuracy
 from vramcast.validation.case import Metric
+from vramcast.validation.refusals import is_refused
 
 Measure = Callable[[Sequence[Judged]], float]
 
@@ -56,12 +57,18 @@ def _share_within_15_percent(judged: Sequence[Judged]) -> float:
     return sum(abs(item.error) <= 0.15 for item in judged) / len(judged)
 
 
+def _share_refused(judged: Sequence[Judged]) -> float:
+    return sum(is_refused(item.outcome) for item in judged) / len(judged)
+
+
 TARGETS = (
     Target("real-models-a100", "every held-back row of the convolutional networks, device", "device", _largest, 0.04),
     Target("timm-a100", "held-back rows, device, median", "device", _median, 0.02),
     Target("timm-a100", "held-back rows, device, 90th percentile", "device", _p90, 0.07),
     Target("ultralytics-logs", "all rows, noisy ones too, reserved, median", "reserved", _median, 0.06),
     Target("ultralytics-logs", "share of rows within 15 %, reserved", "reserved", _share_within_15_percent, 0.80, is_share=True),
+    Target("timm-a100", "held-back rows that ran, and are said surely not to fit", "device", _share_refused, 0.02),
+    Target("ultralytics-logs", "rows that ran, and are said surely not to fit", "reserved", _share_refused, 0.02),
     Target("yolo-autobatch", "all rows, reserved, median", "reserved", _median, 0.06),
     Target("llm-inference-a100", "fp16 rows, allocated, median", "allocated", _median, 0.01, precision="fp16"),
     Target("llm-inference-a100", "fp16 rows, reserved, median", "reserved", _median, 0.03, precision="fp16"),

@@ -22,8 +22,13 @@ from torch._subclasses.fake_impls import op_implementations_dict
 _SM_COUNT = 108
 """Multiprocessors of the card that reductions are split for: an A100's. It moves buffers of a few KiB (`choices.reduction_split_factor`)."""
 
-_WITHOUT_SHAPE_FUNCTION = (torch.ops.aten._unsafe_masked_index_put_accumulate.default,)
-"""Operators whose output is like their first argument, and whose shape comes from a kernel that asks for a device."""
+
+def _like_first(_mode: Any, _operator: Any, first: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+    return torch.empty_like(first)
+
+
+_SHAPES = {torch.ops.aten._unsafe_masked_index_put_accumulate.default: _like_first}
+"""What operators return whose shape function asks for a device guard, which a build without CUDA does not have."""
 
 
 @contextlib.contextmanager
@@ -40,7 +45,9 @@ def cuda_for_inductor(capability: tuple[int, int]) -> Iterator[None]:
             stack.enter_context(mock.patch.object(interface, "get_device_properties", staticmethod(ask)))
         for name in ("current_device", "raise_if_triton_unavailable"):
             stack.enter_context(mock.patch.object(CudaInterface, name, staticmethod(lambda *_: 0)))
-        stack.enter_context(mock.patch.dict(op_implementations_dict, dict.fromkeys(_WITHOUT_SHAPE_FUNCTION, _like_first)))
+        stack.enter_context(mock.patch.dict(op_implementations_dict, _SHAPES))
+        # Fake tensors hold nothing to copy, and `copy_` asks for a device guard, which a build without CUDA does not have.
+        stack.enter_context(mock.patch.object(torch.Tensor, "copy_", lambda into, *_, **__: into))
         stack.enter_context(mock.patch.object(scheduler, "has_triton", return_value=True))
         stack.enter_context(mock.patch.object(TritonKernel, "codegen_kernel", _no_text))
         stack.enter_context(mock.patch.object(TritonScheduling, "define_kernel", _name))
@@ -69,7 +76,3 @@ def _no_text(kernel: Any, name: str | None = None) -> str:
 def _name(_scheduling: Any, _source: str, nodes: Any, _kernel: Any) -> str:
     """Stand for `TritonScheduling.define_kernel`: every kernel is called by one name."""
     return "triton_kernel"
-
-
-def _like_first(_mode: Any, _operator: Any, first: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    return torch.empty_like(first)
