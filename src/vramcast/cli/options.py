@@ -67,12 +67,7 @@ _SESSION_OPTIONS = OnnxRuntimeOptions.__struct_fields__
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_WHAT, "--train", "mode", flag_value="train", help="A training step: forward, backward, optimizer."),
     _option(_WHAT, "--infer", "mode", flag_value="infer", help="A forward pass without gradients (the default)."),
-    _option(
-        _WHAT,
-        "--backend",
-        type=click.Choice(BACKENDS),
-        help="What runs the model; eager PyTorch where it is no ONNX file.",
-    ),
+    _option(_WHAT, "--backend", type=click.Choice(BACKENDS), help="What runs the model: eager PyTorch, or ONNX Runtime for ONNX files, if not told."),
     _option(_WHAT, "--compile-mode", type=click.Choice(COMPILE_MODES), help="mode= of torch.compile, with --backend compile."),
     _switch(_WHAT, "cuda-graphs", "The step is captured as a CUDA graph, with a memory pool of its own."),
     _option(_WHAT, "--batch", type=int, metavar="N", help="Samples per forward pass on one GPU."),
