@@ -328,7 +328,7 @@ def _check_combinations(workload: Workload) -> None:
 
 
 def _check_backend(workload: Workload) -> None:
-    mode, backend = f"compile_mode {workload.compile_mode!r}", f"backend {workload.backend!r}"
+    mode, backend = f"compile_mode {workload.compile_mode!r}", f"backend {workload.backend or 'eager'!r}"
     if workload.compile_mode != "default" and workload.backend != "compile":
         raise WorkloadError(f"{mode} and {backend} exclude each other: it is a mode of backend 'compile'.")
     if not workload.cuda_graphs:
