@@ -71,7 +71,7 @@ def test_a_trace_is_parted_once() -> None:
     ("fields", "named"),
     [
         ({"cuda_graphs": True, "steps": 1}, "steps 1"),
-        ({"compile_mode": "max-autotune"}, "backend 'eager'"),
+        ({"compile_mode": "max-autotune", "backend": "eager"}, "backend 'eager'"),
         ({"cuda_graphs": True, "backend": "compile", "compile_mode": "reduce-overhead"}, "cuda_graphs"),
         ({"cuda_graphs": True, "new_tokens": 4}, "new_tokens 4"),
     ],

@@ -114,7 +114,8 @@ def test_an_unknown_model_type_is_answered_with_the_closest(refused, here):
         (
             "preset = 3\n",
             "no preset is called '3'. Closest: timm, torchvision-reference, torchvision-reference-detection, transformers-4.35, "
-            "ultralytics. Legal: ultralytics, timm, torchvision-reference, torchvision-reference-detection, transformers-4.35.",
+            "ultralytics, ultralytics-8.3. "
+            "Legal: ultralytics, ultralytics-8.3, timm, torchvision-reference, torchvision-reference-detection, transformers-4.35.",
         ),
         (
             "mode = 'train'\nbatch = = 3\n",

@@ -94,7 +94,7 @@ def test_another_case_and_other_code_have_other_fingerprints(monkeypatch: pytest
     assert fingerprint(CONTEXT, case) == before
     assert fingerprint(CONTEXT, msgspec.structs.replace(case, gpu="T4")) != before
     assert fingerprint(registry.find("timm-a100"), case) != before  # forecasts otherwise
-    monkeypatch.setattr("vramcast.provenance._code_digest", lambda: "other")
+    monkeypatch.setattr("vramcast.provenance._code_digest", lambda _left_out: "other")
     assert fingerprint(CONTEXT, case) != before
 
 

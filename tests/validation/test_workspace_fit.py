@@ -153,9 +153,10 @@ def test_a_damaged_trace_is_made_anew(tmp_path: Path) -> None:
 
 def test_other_parameters_leave_traces_valid(monkeypatch: pytest.MonkeyPatch) -> None:
     """A trace depends neither on the rules of scratch nor on the allocator; were they part of the digest, each fit would trace all cases."""
+    from vramcast import provenance
     from vramcast.validation import fingerprint
 
-    paths = set(fingerprint._files(Path(registry.__file__).parents[1], fingerprint._WITHOUT_EFFECT | fingerprint._AFTER_TRACING))
+    paths = set(provenance._files(Path(registry.__file__).parents[1], provenance._WITHOUT_EFFECT | fingerprint._AFTER_TRACING))
     rooms = {path.relative_to(Path(registry.__file__).parents[1]).parts[0] for path in paths}
     assert {"tracing", "program", "backends"} <= rooms
     assert not rooms & {"workspace", "allocator", "validation"}
