@@ -62,9 +62,10 @@ def test_sample_is_spread_evenly() -> None:
 def test_targets_are_met_missed_or_not_run() -> None:
     close = judge([outcome(index, 105, 100, metric="reserved") for index in range(9)] + [outcome(9, 200, 100, metric="reserved")], is_fitted=False)
     results = {(item.case_set, item.statement): item for item in hold({"ultralytics-logs": close})}
-    median, within = (item for item in results.values() if item.case_set == "ultralytics-logs")
+    median, within, refused = (item for item in results.values() if item.case_set == "ultralytics-logs")
+    assert (refused.found, refused.is_met) == (0, True)  # a hundred bytes fit anywhere
     assert (median.is_met, median.found) == (True, pytest.approx(0.05))
     assert (within.is_met, within.found) == (True, pytest.approx(0.9))
     assert all(item.is_met is None for item in results.values() if item.case_set == "timm-a100")
     far = judge([outcome(1, 200, 100, metric="reserved")], is_fitted=False)
-    assert [item.is_met for item in hold({"ultralytics-logs": far}) if item.case_set == "ultralytics-logs"] == [False, False]
+    assert [item.is_met for item in hold({"ultralytics-logs": far}) if item.case_set == "ultralytics-logs"] == [False, False, True]
