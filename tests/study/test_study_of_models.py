@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import jsonschema
 import msgspec
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import pytest
 import vramcast
 from vramcast.cli.main import main
 from vramcast.errors import ForecastError, UnknownNameError, UsageError
+from vramcast.schemas.documents import path_of
 from vramcast.study.models import run
 from vramcast.study.models.choice import chosen
 from vramcast.study.models.findings import Study, factor, findings
@@ -189,11 +191,12 @@ def test_bad_requests_are_refused_before_anything_is_traced(tmp_path: Path, caps
     assert main(["study", "torchvision:resnet18", "--train"]) == 2
     assert main(["study", "torchvision:resnet18", "--format", "parquet"]) == 2
     assert main(["study", "torchvision:resnet18", "-o", str(tmp_path / "a.xyz")]) == 2
-    assert "does not say its format" in capsys.readouterr().err
+    assert "does not tell its format" in capsys.readouterr().err
 
 
-def test_json_is_plain(tmp_path: Path) -> None:
+def test_json_is_plain_and_follows_its_schema() -> None:
     made = findings([_row(number, 10**6 * number, 10**9) for number in range(1, 10)], {}, "T4")
     plain = json.loads(msgspec.json.encode(made))
+    jsonschema.Draft202012Validator(json.loads(path_of("study-1").read_bytes())).validate(plain)
     assert plain["schema"] == "vramcast/study-1"
     assert plain["groups"][0]["fits"]["weights"]["models"] == 9

@@ -12,4 +12,4 @@ def test_choices_name_sets_that_exist() -> None:
 
 def test_both_halves_of_a_set_share_what_was_chosen_on_it() -> None:
     assert choices.chosen_on("llm-inference-a100-device") == choices.chosen_on("llm-inference-a100") != ""
-    assert choices.chosen_on("yolo-autobatch") == ""
+    assert choices.chosen_on("cuda-context") == ""

@@ -6,6 +6,7 @@ import re
 
 _FAMILIES = (
     ("yolo", r"yolo|gelan"),
+    ("vit", r"(gemma|qwen)\d+_vit"),  # image encoders of language models
     ("rt-detr", r"rtdetr"),
     ("llm", r"llama|falcon|mistral|phi|gemma|gpt|stablelm|qwen"),
     ("bert", r"bert"),

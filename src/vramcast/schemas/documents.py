@@ -18,6 +18,7 @@ _VALUES = {
     "fit-1": ("vramcast.solvers.limits", "Fit"),
     "gpus-1": ("vramcast.solvers.cards", "CardVerdicts"),
     "sensitivity-1": ("vramcast.study.response", "Sensitivity"),
+    "study-1": ("vramcast.study.models.findings", "Study"),
 }
 
 

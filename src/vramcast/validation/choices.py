@@ -17,6 +17,10 @@ _CHOICES = {
         "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), twice the mean objects in the "
         "fullest image, and that older assigners were looked for in the sources because of these rows"
     ),
+    "yolo-autobatch": (
+        "that thop's counting pass comes first: it was run for every row, the rows of one table came out worse, and only then was it noticed "
+        "that this table prints no GFLOPs, so that nothing was counted there"
+    ),
     "tensorrt-logs": (
         "the order in which ties of the plan are broken (among several, by the activation rows up to TRT-0083), the exceptions of the fusions, "
         "and that attention with keys of another size is written; weights follow from no choice"

@@ -9,7 +9,7 @@ from vramcast.gpu.context import context_bytes
 from vramcast.units import MIB
 from vramcast.validation.case import Case, CaseSet, Unexpressed
 from vramcast.validation.figures import AS_USER, Figures, Forecaster
-from vramcast.validation.table import environment_of, measured_bytes, rows
+from vramcast.validation.table import environment_of, measured_bytes, rows, sorted_out
 from vramcast.workload import Workload
 
 _CARDS = {"?": "", "RTX 3090": "RTX 3090", "RTX 6000 Ada": "RTX 6000 Ada"}
@@ -30,14 +30,7 @@ class CudaContext(CaseSet):
 
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
         """Readings of other processes than torch's, of kernels loaded eagerly, and of which only a span is stated are not expressed."""
-        cases, unexpressed = [], []
-        for row in rows(folder, "cuda_context.csv"):
-            reason = _reason_against(row)
-            if reason:
-                unexpressed.append(Unexpressed(row["id"], reason))
-            else:
-                cases.append(_case(row))
-        return cases, unexpressed
+        return sorted_out(rows(folder, "cuda_context.csv"), _reason_against, _case)
 
     def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Take the context's model alone."""

@@ -22,7 +22,7 @@ def _reason_against(row: dict[str, str]) -> str:
     if "OOM" in row["value"]:
         return "the run ran out of memory: no figure"
     if "bnb." in row["precision"] or "bnb." in row["extra"]:
-        return "weights quantised by bitsandbytes are no precision of a workload"
+        return "LitGPT's own model code, whose layers bitsandbytes packs, is no source of models"
     if any(mark in row["extra"] for mark in ("LoRA", "Adapter", "lora.yaml")):
         return "adapters (LoRA, Adapter) are no workload option"
     if row["task"] == "infer":

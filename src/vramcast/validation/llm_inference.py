@@ -14,7 +14,7 @@ import re
 from typing import Any
 
 from vramcast.validation.case import Case, CaseSet, Metric, Unexpressed
-from vramcast.validation.table import environment_of, measured_bytes, rows
+from vramcast.validation.table import environment_of, measured_bytes, rows, sorted_out
 from vramcast.workload import Workload
 
 FILE = "llm_infer_a100.csv"
@@ -71,19 +71,10 @@ class LanguageModelDevice(CaseSet):
 
 
 def _read(folder: str | None, metrics: set[str]) -> tuple[list[Case], list[Unexpressed]]:
-    cases: list[Case] = []
-    unexpressed: list[Unexpressed] = []
     table = rows(folder, FILE)
     reserved = {_run(row): measured_bytes(row) for row in table if _reading(row)[1] == "max_memory_reserved"}
-    for row in table:
-        if _METRICS[_reading(row)[1]] not in metrics:
-            continue
-        reason = _reason_against(row, reserved.get(_run(row), 0))
-        if reason:
-            unexpressed.append(Unexpressed(row["id"], reason))
-        else:
-            cases.append(_case(row))
-    return cases, unexpressed
+    wanted = [row for row in table if _METRICS[_reading(row)[1]] in metrics]
+    return sorted_out(wanted, lambda row: _reason_against(row, reserved.get(_run(row), 0)), _case)
 
 
 def _reading(row: dict[str, str]) -> tuple[str, str]:

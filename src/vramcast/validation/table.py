@@ -6,13 +6,15 @@ Openly licensed tables lie in `measured/`; the others in a folder of the user's.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 
 from vramcast.errors import InvalidFileError
 from vramcast.units import GIB, MIB
-from vramcast.validation.case import Environment
+from vramcast.validation.case import Case, Environment, Unexpressed
+
+Row = dict[str, str]
 
 _COLUMNS = ("id", "model", "batch_per_gpu", "value", "unit", "gpu", "confidence")
 _UNITS = {"bytes": 1, "MB": 10**6, "MiB": MIB, "GB": 10**9, "GiB": GIB}
@@ -39,6 +41,19 @@ def rows(folder: str | None, name: str, columns: Sequence[str] = _COLUMNS) -> li
     if missing:
         raise InvalidFileError(f"measured figures {path} lack the columns {', '.join(sorted(missing))}.")
     return table
+
+
+def sorted_out(table: Iterable[Row], reason_against: Callable[[Row], str], case_of: Callable[[Row], Case]) -> tuple[list[Case], list[Unexpressed]]:
+    """Return the rows that are cases, and the others with the reason against each; no reason (an empty text): a case."""
+    cases: list[Case] = []
+    unexpressed: list[Unexpressed] = []
+    for row in table:
+        reason = reason_against(row)
+        if reason:
+            unexpressed.append(Unexpressed(row["id"], reason))
+        else:
+            cases.append(case_of(row))
+    return cases, unexpressed
 
 
 def measured_bytes(row: dict[str, str]) -> int:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from vramcast.trace import Component, Trace
 from vramcast.validation.case import Case, CaseSet, Metric, Unexpressed
 from vramcast.validation.figures import AS_USER, Figures, Forecaster, figures_of
-from vramcast.validation.table import environment_of, measured_bytes, rows
+from vramcast.validation.table import environment_of, measured_bytes, rows, sorted_out
 from vramcast.workload import Workload
 
 if TYPE_CHECKING:
@@ -59,14 +59,7 @@ class TensorRtLogs(CaseSet):
 
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
         """Rows whose model, shapes or metric cannot be expressed are named with what stands first against them."""
-        cases, unexpressed = [], []
-        for row in rows(folder, "tensorrt_logs.csv"):
-            reason = _reason_against(row)
-            if reason:
-                unexpressed.append(Unexpressed(row["id"], reason))
-            else:
-                cases.append(_case(row))
-        return cases, unexpressed
+        return sorted_out(rows(folder, "tensorrt_logs.csv"), _reason_against, _case)
 
     def forecast(self, case: Case, by: Forecaster = AS_USER) -> Figures:
         """Forecast as `vramcast estimate --backend tensorrt` does, and read weights and plan off the trace."""

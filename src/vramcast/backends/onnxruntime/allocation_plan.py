@@ -62,6 +62,7 @@ class _Planner:
         self._uses = self._count()
 
     def place_outputs(self, index: int, node: GraphNode) -> None:
+        """Give each output of a node a buffer of its own, or one that is free for it."""
         new: list[str] = []
         for place, name in enumerate(node.outputs):
             if not name:
@@ -79,6 +80,7 @@ class _Planner:
             self.allocated[index] = tuple(new)
 
     def count_down(self, node: GraphNode) -> None:
+        """Count a node's uses as done; a buffer whose last one it was is free."""
         for name in (*reads(node), *(output for output in node.outputs if output)):
             original = self._buffer(name)
             self._uses[original] -= 1
@@ -86,6 +88,7 @@ class _Planner:
                 self._free.append(original)
 
     def releases(self, order: tuple[int, ...]) -> dict[int, tuple[str, ...]]:
+        """Return, per node in execution order, what is given back after it."""
         last: dict[str, int] = {}
         for index in order:
             for name in reads(self._graph.nodes[index]):

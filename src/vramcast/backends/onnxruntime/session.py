@@ -85,6 +85,7 @@ class _Life:
         """Values whose memory is allocated -> their blocks."""
 
     def load(self) -> None:
+        """Record what opening the session takes."""
         self.recorder.phase("load", -1)
         self._load_initializers()
         if self._session.options.io_binding:
@@ -95,6 +96,7 @@ class _Life:
                     self.recorder.allocate(self._session.size(name), component, NO_STREAM)
 
     def run(self, number: int) -> None:
+        """Record one run; from the second on, the memory pattern is known."""
         self.recorder.phase("forward", number)
         inputs = self._copy_inputs()
         pattern = None

@@ -102,6 +102,7 @@ class _Record:
         self.died[self.places.region(name)] = self.now
 
     def step(self, inputs: Iterable[str], outputs: Iterable[str], layer: Layer, scratch: int) -> None:
+        """Let a layer read its inputs and write its outputs, with scratch for itself alone."""
         self.now += 1
         for name in inputs:
             self.read(name)
@@ -111,6 +112,7 @@ class _Record:
             self.scratch.append(Span(layer.name, round_up(scratch, ALIGNMENT), self.now, self.now, layer.module, layer.operators[0], is_scratch=True))
 
     def spans(self, graph: OperatorGraph, formats: Formats, parts: dict[str, tuple[str, ...]], outside: set[str]) -> Iterable[Span]:
+        """Yield what has memory in the plan, with the steps it lives for; what is in `outside` belongs to the caller."""
         for region, born in self.born.items():
             size = sum(formats.size(graph.tensors[name]) for name in parts.get(region, (region,)))
             if region not in outside and size:

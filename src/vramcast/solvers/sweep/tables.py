@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vramcast.atomic_file import write_atomically
-from vramcast.errors import MissingExtraError, UsageError
+from vramcast.reports import tables
 from vramcast.reports.palette import SWATCHES
 from vramcast.solvers.sweep.record import Record
 
@@ -31,28 +29,13 @@ def as_json(records: Sequence[Record]) -> bytes:
 
 
 def as_csv(records: Sequence[Record]) -> bytes:
-    """Return a line per point under a header, in UTF-8."""
-    rows = [flat(record) for record in records]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    """Return a line per point under a header."""
+    return tables.as_csv([flat(record) for record in records])
 
 
 def as_parquet(records: Sequence[Record]) -> bytes:
-    """Return a table for pandas, polars or a database.
-
-    Raises:
-        MissingExtraError: polars, which writes it, is not installed.
-    """
-    try:
-        import polars
-    except ImportError as error:
-        raise MissingExtraError("polars", "parquet", "Writing Parquet") from error
-    buffer = io.BytesIO()
-    polars.DataFrame([flat(record) for record in records], infer_schema_length=None).write_parquet(buffer)
-    return buffer.getvalue()
+    """Return a table of the points. Raises `MissingExtraError`."""
+    return tables.as_parquet([flat(record) for record in records])
 
 
 FORMATS: dict[str, Callable[[Sequence[Record]], bytes]] = {"json": as_json, "csv": as_csv, "parquet": as_parquet}
@@ -60,15 +43,8 @@ FORMATS: dict[str, Callable[[Sequence[Record]], bytes]] = {"json": as_json, "csv
 
 
 def format_for(path: Path) -> str:
-    """Return the format that a file's ending means.
-
-    Raises:
-        UsageError: it means none.
-    """
-    ending = path.suffix.lower().removeprefix(".")
-    if ending not in FORMATS:
-        raise UsageError(f"'{path}' does not tell its format. Let it end in {', '.join(f'.{name}' for name in FORMATS)}, or give --format.")
-    return ending
+    """Return the format that a file's ending means. Raises `UsageError` where it means none."""
+    return tables.format_for(path, FORMATS)
 
 
 def write(records: Sequence[Record], path: Path, form: str) -> None:

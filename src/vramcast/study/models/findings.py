@@ -136,17 +136,11 @@ def _parts(group: GroupFindings, rows: Sequence[Row], *, by_family: bool) -> Ite
     """Yield the families of a group, or its series of sizes, by name."""
     parts: dict[str, list[Row]] = {}
     for row in rows:
-        parts.setdefault(_family(row) if by_family else series_of(row.model), []).append(row)
+        parts.setdefault(family_of(row.model) if by_family else series_of(row.model), []).append(row)
     for name, same in sorted(parts.items()):
         fits = _fits(same, PRINCIPAL) if len(same) >= FEWEST_OF_A_SERIES else {}
         if fits:
             yield _part(name, group, same, fits)
-
-
-def _family(row: Row) -> str:
-    """Return the family; the image encoders of language models (`qwen3_vit_88m`) are vision transformers."""
-    family = family_of(row.model)
-    return "vit" if family == "llm" and row.image is not None else family
 
 
 def _part(name: str, group: GroupFindings, rows: Sequence[Row], fits: dict[str, Fit]) -> PartFindings:

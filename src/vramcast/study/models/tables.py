@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import msgspec
 
 from vramcast.atomic_file import write_atomically
 from vramcast.calibration.families import family_of
-from vramcast.errors import MissingExtraError, UsageError
+from vramcast.reports import tables
 from vramcast.reports.palette import SWATCHES
 from vramcast.study.models.findings import Study
 from vramcast.study.models.forecast import MODES
@@ -51,43 +49,21 @@ def as_json(study: Study) -> bytes:
 
 
 def as_csv(study: Study) -> bytes:
-    """Return a line per model under a header, in UTF-8."""
-    rows = [flat(row) for row in study.rows]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
+    """Return a line per model under a header."""
+    return tables.as_csv([flat(row) for row in study.rows])
 
 
 def as_parquet(study: Study) -> bytes:
-    """Return the rows as a table for pandas, polars or a database.
-
-    Raises:
-        MissingExtraError: polars, which writes it, is not installed.
-    """
-    try:
-        import polars
-    except ImportError as error:
-        raise MissingExtraError("polars", "parquet", "Writing Parquet") from error
-    buffer = io.BytesIO()
-    polars.DataFrame([flat(row) for row in study.rows], infer_schema_length=None).write_parquet(buffer)
-    return buffer.getvalue()
+    """Return a table of the models. Raises `MissingExtraError`."""
+    return tables.as_parquet([flat(row) for row in study.rows])
 
 
 FORMATS: dict[str, Callable[[Study], bytes]] = {"json": as_json, "csv": as_csv, "parquet": as_parquet}
 
 
 def format_for(path: Path) -> str:
-    """Return the format that a file's ending names.
-
-    Raises:
-        UsageError: it names none.
-    """
-    ending = path.suffix.lower().removeprefix(".")
-    if ending not in FORMATS:
-        raise UsageError(f"'{path}' does not say its format. Let it end in {', '.join(f'.{name}' for name in FORMATS)}, or add --format.")
-    return ending
+    """Return the format that a file's ending means. Raises `UsageError` where it means none."""
+    return tables.format_for(path, FORMATS)
 
 
 def write(study: Study, path: Path, form: str) -> None:
