@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 from vramcast.pipeline import estimate
 from vramcast.workload import Workload
@@ -31,3 +32,11 @@ def test_cublas_without_its_variable_is_bounded_by_its_usual_value() -> None:
 def test_the_usual_mode_needs_no_caveat() -> None:
     found = estimate("torchvision:resnet18", Workload.train(batch=2, image=64), "a100 40gb").caveats
     assert not [note for note in found if "determinis" in note.message]
+
+
+def test_what_torch_refuses_is_named() -> None:
+    """Reflection padding has no deterministic gradient (documentation of `torch.use_deterministic_algorithms`)."""
+    image = {"name": "input", "shape": (1, 3, 32, 32), "dtype": "float32"}
+    workload = Workload.train(batch=1, inputs=[image], environment={"deterministic": True, "cublas_workspace": ":4096:8"})
+    found = estimate(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReflectionPad2d(1)), workload, "a100 40gb").caveats
+    assert any("refuses reflection_pad2d_backward unless" in note.message for note in found)

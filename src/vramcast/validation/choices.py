@@ -14,8 +14,9 @@ _CHOICES = {
     "real-models-a100": "the copies that TF32 holds for the gradient of a weight (the slope of VGG-16 over its batches)",
     "ultralytics-logs": (
         "the copies that half types hold for the gradient of a weight (1.5 of five values tried is the best in either half of the models, so the one "
-        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), twice the mean objects in the "
-        "fullest image, and that older assigners were looked for in the sources because of these rows"
+        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), that older assigners were looked for in the sources "
+        "because of these rows, and that the fullest image was thought about anew because forecasts of many objects were too low (the shape of the "
+        "distribution was set before its errors were seen)"
     ),
     "yolo-autobatch": (
         "that thop's counting pass comes first: it was run for every row, the rows of one table came out worse, and only then was it noticed "

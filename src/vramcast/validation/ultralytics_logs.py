@@ -13,6 +13,7 @@ import re
 from vramcast.gpu.catalogue import resolve
 from vramcast.validation.case import Case, CaseSet, Unexpressed
 from vramcast.validation.figures import AS_USER, Figures, Forecaster
+from vramcast.validation.fullest_image import fullest_image
 from vramcast.validation.table import environment_of, measured_bytes, rows
 from vramcast.workload import Workload
 
@@ -36,8 +37,7 @@ _YOLOV9 = {"assigner": "one-hot", "empties_cache": "never"}
 """What the yolov9 repository's trainer does otherwise (WongKinYiu/yolov9 5b1ea9a, utils/tal/assigner.py, train.py)."""
 _ORIENTED = {"precision": "fp16", "uses_ema": True}
 """Oriented boxes validate the training batch (engine/trainer.py, `task == "obb"`), otherwise as all do."""
-_FULLEST = 2
-"""Objects of the fullest image per mean object of its batch."""
+_LOGGED = re.compile(r"epochs logged=(\d+) of")
 _LEFTOVERS = "the same process had trained and validated"
 """How `yolo_setups.csv` says that the figure is of memory left over from earlier runs."""
 
@@ -45,9 +45,9 @@ _LEFTOVERS = "the same process had trained and validated"
 class UltralyticsLogs(CaseSet):
     """YOLOv5 to 12 and RT-DETR: the largest figure over the epochs of a run.
 
-    Classes, true batch and architecture are read off the logs (`yolo_setups.csv`), and the objects per image: the fullest image, which
-    decides what the loss takes, is taken to hold twice the mean of the fullest batch that was printed. Each row is forecast with the trainer
-    its log names: all of ultralytics are older than 8.4.100, so have the preset `ultralytics-8.3`; the yolov9 repository's does alike, but for
+    Classes, true batch and architecture are read off the logs (`yolo_setups.csv`), and the objects per image: of the fullest
+    image, which decides what the loss takes, as far as the printed batches tell (`fullest_image.py`). Each row is forecast with the trainer its
+    log names: all of ultralytics are older than 8.4.100, so have the preset `ultralytics-8.3`; the yolov9 repository's does alike, but for
     its own assigner (WongKinYiu/yolov9 5b1ea9a, train.py, val.py, utils/tal/assigner.py).
     """
 
@@ -92,7 +92,7 @@ def _case(row: dict[str, str], setup: dict[str, str]) -> Case:
         batch=int(setup["batch"]),
         image=int(setup["image"]),
         classes=int(setup["classes"]),
-        targets=max(1, -(-_FULLEST * int(setup["printed_instances"]) // int(setup["printed_batch"]))),
+        targets=_fullest(row, setup),
         optimizer=_optimizer(row["optimizer"]),
         validation=_ORIENTED | {"batch": int(setup["batch"])} if setup["architecture"].endswith("-obb") else None,
         environment=_environment(row["torch_version"]),
@@ -100,6 +100,14 @@ def _case(row: dict[str, str], setup: dict[str, str]) -> Case:
     return Case(
         id=row["id"], model=f"ultralytics:{model}", workload=workload, gpu=_card(row["gpu"]), metric="reserved",
         measured_bytes=measured_bytes(row), group=model, environment=environment_of(row, trainer=row["framework"], further=setup["notes"]),
+    )  # fmt: skip
+
+
+def _fullest(row: dict[str, str], setup: dict[str, str]) -> int:
+    logged = _LOGGED.search(row["notes"])
+    return fullest_image(
+        printed=int(setup["printed_instances"]), images=int(setup["printed_batch"]), epochs=int(logged[1]) if logged else 1,
+        data_set=int(setup["train_images"]),
     )  # fmt: skip
 
 

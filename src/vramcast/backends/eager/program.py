@@ -19,6 +19,7 @@ from vramcast.sources.dynamo import dynamo_postponed
 from vramcast.sources.interface import Model
 from vramcast.trace import Subject, Trace
 from vramcast.tracing.attribution import attribute
+from vramcast.tracing.cuda.deterministic import deterministic_algorithms
 from vramcast.tracing.plans import PlannedShapes
 from vramcast.tracing.shape_checks import plain_checks
 from vramcast.tracing.tracer import Tracer
@@ -57,7 +58,8 @@ def trace_program(
             if change is not None:
                 change(program, tracer)
             progress(f"tracing {model.name}")
-            held: Any = run(program, tracer)
+            with deterministic_algorithms(workload.environment.deterministic):
+                held: Any = run(program, tracer)
             recording = tracer.recording()
         del held, program
     return attribute(recording, _subject(model, module, parameters))
