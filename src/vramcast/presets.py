@@ -241,7 +241,7 @@ PRESETS: dict[str, Preset] = {
         training=_timm,
         inference={},
         source="timm 1.0.31: data/loader.py, optim/, utils/; train.py of huggingface/pytorch-image-models, 2026-08",
-        left_out=("The loader converts images on a stream of its own, whose cached memory other streams cannot use; one stream is modelled.",),
+        left_out=(),
     ),
     "torchvision-reference": Preset(
         training=_torchvision(32, None),

@@ -127,7 +127,7 @@ class Trace:
     components: Column
     """Per block: a `Component`."""
     streams: Column
-    """Per block: CUDA stream, 0 is the default one."""
+    """Per block: CUDA stream, 0 is the default one. Blocks of one stream are never reused on another."""
     block_modules: Column
     """Per block: index into `modules` of the module it belongs to."""
     operation_operators: Column

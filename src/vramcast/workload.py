@@ -63,7 +63,7 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     conversion: Literal["step", "loader"] = "step"
     """Who turns images staged as uint8 into floats: the step, by `img.float() / 255` (two float batches for a moment), or
-    the loader on arrival, in place (`.to(float32).sub_().div_()`)."""
+    the loader on arrival, in place (`.to(float32).sub_().div_()`) and on a stream of its own, whose memory the step cannot use."""
     parameter_groups: Literal["single", "no-decay-1d", "weight-norm-bias"] = "single"
     """`no-decay-1d`: biases and one-dimensional parameters apart; `weight-norm-bias`: three groups. A foreach optimizer's
     temporaries live for one group at a time."""

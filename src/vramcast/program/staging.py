@@ -3,7 +3,7 @@
 Loaders that prefetch to the GPU hold the current batch and `prefetch` further ones (timm's `PrefetchLoader`, NVIDIA
 DALI). Images staged as uint8 become floats on the card. A step that converts them has the bytes and two float batches
 side by side (ultralytics 8.4, `preprocess_batch`: `img.float() / 255`); a loader that converts them on arrival works in
-place (timm 1.0, data/loader.py: `.to(dtype).sub_(mean).div_(std)`).
+place and on a stream of its own, whose memory the step cannot use (timm 1.0, data/loader.py: `.to(dtype).sub_(mean).div_(std)`).
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ MEAN, DEVIATION = 117.0, 58.0
 def stream(task: Task, setting: Setting, probe: Probe) -> Iterator[Batch]:
     """Yield batches without end, with `workload.prefetch` further ones staged on the device."""
     staged: deque[Batch] = deque()
+    side = torch.cuda.Stream() if setting.workload.habits.conversion == "loader" else None
     while True:
         while len(staged) <= setting.workload.prefetch:
-            staged.append(_arrive(task, setting, probe))
+            with torch.cuda.stream(side):
+                staged.append(_arrive(task, setting, probe))
         yield on_card(staged.popleft(), setting, probe)
 
 

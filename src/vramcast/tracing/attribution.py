@@ -26,7 +26,7 @@ def attribute(recording: Recording, subject: Subject) -> Trace:
         owners[block] = module
     trace = Trace(
         subject=subject, kinds=kinds, blocks=blocks, operations=operations, sizes=np.asarray(recording.sizes, np.int64),
-        components=np.zeros(len(recording.sizes), np.int64), streams=np.zeros(len(recording.sizes), np.int64), block_modules=owners,
+        components=np.zeros(len(recording.sizes), np.int64), streams=np.asarray(recording.streams, np.int64), block_modules=owners,
         operation_operators=np.asarray(recording.operation_operators, np.int64), operation_modules=operation_modules,
         operation_phases=operation_phases, operators=recording.operators, modules=recording.modules, phases=recording.phases,
         calls=recording.calls, caveats=recording.caveats,

@@ -23,6 +23,7 @@ class Recording:
     blocks: list[int]
     operations: list[int]
     sizes: list[int]
+    streams: list[int]
     claims: dict[int, Component]
     """Block -> what the program said it is for."""
     owners: dict[int, int]
@@ -54,6 +55,7 @@ class Recorder:
     blocks: list[int] = field(default_factory=list)
     operations: list[int] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    streams: list[int] = field(default_factory=list)
     claims: dict[int, Component] = field(default_factory=dict)
     owners: dict[int, int] = field(default_factory=dict)
     operation_operators: list[int] = field(default_factory=list)
@@ -66,6 +68,8 @@ class Recorder:
     _modules: dict[str, int] = field(default_factory=lambda: {"": 0})
     _birth_operations: list[int] = field(default_factory=list)
     _live: dict[int, _Watch] = field(default_factory=dict)
+    stream: int = 0
+    """The current CUDA stream: what is allocated belongs to it. 0 is the default one."""
     on_death: Callable[[int], None] | None = None
     """Told each block that dies."""
     _is_open: bool = True
@@ -110,6 +114,7 @@ class Recorder:
             return False
         block = len(self.sizes)
         self.sizes.append(size)
+        self.streams.append(self.stream)
         self._event(Event.ALLOCATE, block)
         self._birth_operations.append(self.operations[-1])
         watch = _Watch(storage, self._died)
@@ -147,8 +152,8 @@ class Recorder:
         self._is_open = False
         self._live.clear()
         return Recording(
-            kinds=self.kinds, blocks=self.blocks, operations=self.operations, sizes=self.sizes, claims=self.claims, owners=self.owners,
-            operation_operators=self.operation_operators, operation_modules=self.operation_modules, operation_phases=self.operation_phases,
+            kinds=self.kinds, blocks=self.blocks, operations=self.operations, sizes=self.sizes, streams=self.streams, claims=self.claims,
+            owners=self.owners, operation_operators=self.operation_operators, operation_modules=self.operation_modules, operation_phases=self.operation_phases,
             operators=tuple(self._operators), modules=tuple(self._modules), phases=tuple(self.phases), calls=self.calls,
             caveats=tuple(self.caveats),
         )  # fmt: skip

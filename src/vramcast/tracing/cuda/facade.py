@@ -14,21 +14,8 @@ import torch
 import torch.utils.checkpoint
 
 from vramcast.program import cache
+from vramcast.tracing.cuda.streams import streams_of
 from vramcast.tracing.recorder import Recorder
-
-
-class IdleStream:
-    """A stream or event on which nothing ever waits."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
-
-    def __enter__(self) -> IdleStream:
-        return self
-
-    def __exit__(self, *exception: object) -> None: ...
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        return lambda *args, **kwargs: None
 
 
 _QUIET = (
@@ -46,11 +33,10 @@ def _always(value: Any) -> Callable[..., Any]:
 
 def _answers(recorder: Recorder, capability: tuple[int, int], clear_autocast: Callable[[], None]) -> list[tuple[object, str, Any]]:
     cuda, common = torch.cuda, torch.cuda.amp.common
-    streams = [(cuda, name, type(name, (IdleStream,), {})) for name in ("Stream", "Event", "stream", "current_stream", "device")]
     return [
         *((cuda, name, _always(None)) for name in _QUIET),
         *((cuda, name, _always(0)) for name in _ZERO),
-        *streams,
+        *((cuda, name, answer) for name, answer in streams_of(recorder)),
         (cuda, "is_available", _always(True)),
         (cuda, "is_initialized", _always(True)),
         (cuda, "device_count", _always(1)),

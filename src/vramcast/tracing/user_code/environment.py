@@ -13,7 +13,6 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from vramcast.gpu.spec import GpuSpec
 from vramcast.tracing.cuda.devices import is_cuda
-from vramcast.tracing.cuda.facade import IdleStream
 from vramcast.tracing.recorder import Recorder
 from vramcast.tracing.user_code.meter import Meter
 from vramcast.units import GIB
@@ -81,7 +80,7 @@ def _card(capability: tuple[int, int], card: GpuSpec | None) -> _Answers:
         (torch.accelerator, "current_accelerator", lambda *_, **__: torch.device("cuda")),
         (torch.accelerator, "current_device_index", lambda: 0),
         (torch.accelerator, "set_device_index", lambda *_: None),
-        (torch.accelerator, "current_stream", IdleStream),
+        (torch.accelerator, "current_stream", lambda *_: torch.cuda.current_stream()),
         (torch.accelerator, "synchronize", lambda *_: None),
     ]
 
