@@ -67,6 +67,10 @@ def ladder(trace: Trace, timeline: Timeline, event: int, context: int, driver: i
     )
 
 
+STEADY = "steady step"
+"""The phase of the run that all steps from the second on belong to."""
+
+
 def phase_peaks(trace: Trace, timeline: Timeline, context: int) -> tuple[PhasePeak, ...]:
     """Return the peak of each phase of the run, in order; the one with most allocated bytes among those with most reserved binds."""
     end = len(timeline.reserved)
@@ -89,7 +93,7 @@ def run_phase(phase: Phase) -> str:
     """Return the phase of the run that a phase of a step belongs to."""
     if phase.name in ("load", "validation", "checkpoint", "resume", "prefill", "decode"):
         return phase.name
-    return "first step" if phase.step <= 0 else "steady step"
+    return "first step" if phase.step <= 0 else STEADY
 
 
 def _with_parents(name: str) -> Iterator[str]:

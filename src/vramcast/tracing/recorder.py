@@ -153,7 +153,8 @@ class Recorder:
         self._live.clear()
         return Recording(
             kinds=self.kinds, blocks=self.blocks, operations=self.operations, sizes=self.sizes, streams=self.streams, claims=self.claims,
-            owners=self.owners, operation_operators=self.operation_operators, operation_modules=self.operation_modules, operation_phases=self.operation_phases,
+            owners=self.owners, operation_operators=self.operation_operators, operation_modules=self.operation_modules,
+            operation_phases=self.operation_phases,
             operators=tuple(self._operators), modules=tuple(self._modules), phases=tuple(self.phases), calls=self.calls,
             caveats=tuple(self.caveats),
         )  # fmt: skip

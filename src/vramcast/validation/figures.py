@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
 from vramcast import footprint
+from vramcast.breakdown import STEADY
 from vramcast.gpu.spec import GpuSpec
 from vramcast.workload import Workload
 
@@ -21,6 +22,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """`torch.cuda.max_memory_reserved`."""
     context_bytes: int
     """What the process holds beside torch's allocator; nvidia-smi shows it and the reserved bytes together."""
+    steady_reserved_bytes: int | None = None
+    """The peak of reserved bytes from the second step on, where there is one: what a monitor that polls sees of a run."""
     weights_bytes: int = 0
     """Weights of an engine."""
     activation_bytes: int = 0
@@ -63,6 +66,11 @@ class AsUser:
 AS_USER = AsUser()
 
 
+def steady_reserved_bytes(phases: Sequence[footprint.PhasePeak]) -> int | None:
+    """Return the peak of reserved bytes from the second step on; None where there is no second step."""
+    return next((phase.reserved_bytes for phase in phases if phase.name == STEADY), None)
+
+
 def figures_of(answer: footprint.Estimate) -> Figures:
     """Return what is kept of an answer."""
     peak = answer.peak
@@ -70,6 +78,7 @@ def figures_of(answer: footprint.Estimate) -> Figures:
         allocated_bytes=peak.allocated_bytes,
         reserved_bytes=peak.reserved_bytes,
         context_bytes=peak.device_bytes - peak.reserved_bytes,
+        steady_reserved_bytes=steady_reserved_bytes(answer.phases),
         phase=peak.phase,
         caveats=tuple(caveat.message for caveat in answer.caveats),
     )

@@ -157,5 +157,8 @@ class _Insertion:
         if not self.largest_search:
             return changed
         return changed.with_caveats(
-            Caveat("cudnn.benchmark tries plans whose workspaces are not published; the largest one tried is an estimate", self.largest_search)
+            Caveat(
+                "cudnn.benchmark tries plans in the first step, in free memory that it gives back; the largest workspace tried is an estimate",
+                self.largest_search,
+            )
         )

@@ -17,7 +17,6 @@ from vramcast.program import cache
 from vramcast.tracing.cuda.streams import streams_of
 from vramcast.tracing.recorder import Recorder
 
-
 _QUIET = (
     "synchronize", "set_device", "reset_peak_memory_stats", "reset_max_memory_allocated", "manual_seed", "manual_seed_all", "_lazy_init",
     "set_rng_state",

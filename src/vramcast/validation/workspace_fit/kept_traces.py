@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vramcast.backends.registry import backend_of
+from vramcast.breakdown import phase_peaks
 from vramcast.errors import InvalidFileError
 from vramcast.gpu.catalogue import resolve
 from vramcast.gpu.spec import GpuSpec
@@ -16,7 +17,7 @@ from vramcast.sources import registry
 from vramcast.trace import Trace
 from vramcast.trace_file import load_trace, save_trace
 from vramcast.validation.case import CaseSet
-from vramcast.validation.figures import Figures
+from vramcast.validation.figures import Figures, steady_reserved_bytes
 from vramcast.validation.fingerprint import trace_fingerprint
 from vramcast.workload import Workload
 from vramcast.workspace.insert import insert_scratch
@@ -72,7 +73,10 @@ class FromKeptTraces:
     def _figures(self, trace: Trace, workload: Workload, card: GpuSpec) -> Figures:
         served = Served(insert_scratch(trace, stack_of(card, workload), self.rules), workload, card)
         timeline = served.limited if served.fits else served.wanted
-        return Figures(allocated_bytes=timeline.peak_allocated, reserved_bytes=timeline.peak_reserved, context_bytes=served.context.typical)
+        return Figures(
+            allocated_bytes=timeline.peak_allocated, reserved_bytes=timeline.peak_reserved, context_bytes=served.context.typical,
+            steady_reserved_bytes=steady_reserved_bytes(phase_peaks(served.trace, timeline, served.context.typical)),
+        )  # fmt: skip
 
 
 def _kept(path: Path, make: Callable[[], Trace]) -> Trace:
