@@ -14,11 +14,19 @@ from vramcast.trace import OperatorCall, TensorSpec
 from vramcast.workspace.convolution_engines import fft_bytes, nonfused_winograd_bytes, tiled_fft_bytes, unfolded_bytes
 from vramcast.workspace.convolution_shape import Direction, of_backward, of_forward
 from vramcast.workspace.cudnn_convolution import ConvolutionRule
-from vramcast.workspace.cudnn_parameters import default_parameters
+from vramcast.workspace.cudnn_parameters import Copies, default_parameters
 from vramcast.workspace.stack import Stack
 
-RULE = ConvolutionRule()
-P = default_parameters()
+SHIPPED = default_parameters()
+P = msgspec.structs.replace(
+    SHIPPED,
+    tf32=Copies(forward=1, input_gradient=1, weight_gradient=2),
+    half_turing=Copies(forward=1, input_gradient=1, weight_gradient=1.5),
+    half_ampere=Copies(forward=1, input_gradient=1, weight_gradient=1.5),
+    shapes=msgspec.structs.replace(SHIPPED.shapes, pointwise=0, narrow_group=16),
+)
+"""What the rule makes of its parameters is tried with these, whatever a fit finds."""
+RULE = ConvolutionRule(P)
 CHANNELS_LAST = (0, 2, 3, 1)
 VOLTA = replace(FORWARD, stack=Stack(compute_capability=(7, 0)))
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 _CHOICES = {
     "timm-a100": (
-        "the shares of the convolution rule (scanned on 24 of the models) and the width of groups that need no copies (chosen on all RegNet, "
-        "NF-RegNet and EfficientNet runs), on both sides of the halves; `make workspaces` takes the values from the fitting half alone, "
-        "which holds once the parameter file states residuals, and leaves the form of the rule"
+        "the form of the convolution rule, whose parameters are fitted on the fitting half alone (`workspace/cudnn.toml`), and that a monitor does "
+        "not see what cuDNN's benchmark takes for moments of the first step (seen on 160 rows of both halves, whose largest errors it "
+        "explains); that the benchmark empties the cache and the loader has a stream of its own was read in torch and timm"
     ),
     "real-models-a100": "the copies that TF32 holds for the gradient of a weight (the slope of VGG-16 over its batches)",
     "ultralytics-logs": (
-        "the copies that half types hold for the gradient of a weight (1.5 of five values tried is the best in either half of the models, so the one "
-        "half chooses what the other is judged with), tiled FFT before Volta (on the P100 runs), that older assigners were looked for in the sources "
+        "the parameters of the convolution rule for half types, fitted on one half of the models (`workspace/cudnn.toml` states the errors of "
+        "either), tiled FFT before Volta (on the P100 runs), that older assigners were looked for in the sources "
         "because of these rows, and that the fullest image was thought about anew because forecasts of many objects were too low (the shape of the "
         "distribution was set before its errors were seen)"
     ),

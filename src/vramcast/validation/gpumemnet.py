@@ -34,7 +34,7 @@ class TimmOnA100(CaseSet):
 
     name = "timm-a100"
     citation = _CITATION
-    environment = f"{_ENVIRONMENT}; the shares of the convolution rule were scanned on 24 of these models, on both sides of the halves"
+    environment = f"{_ENVIRONMENT}, like the parameters of the convolution rule"
     is_open = False
 
     def read(self, folder: str | None) -> tuple[list[Case], list[Unexpressed]]:
