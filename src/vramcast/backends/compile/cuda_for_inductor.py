@@ -17,18 +17,11 @@ from torch._dynamo.device_interface import CudaInterface
 from torch._inductor import scheduler
 from torch._inductor.codegen.triton import TritonKernel, TritonScheduling
 from torch._inductor.runtime.hints import DeviceProperties
-from torch._subclasses.fake_impls import op_implementations_dict
+
+from vramcast.backends.compile.unguarded_methods import unguarded_methods
 
 _SM_COUNT = 108
 """Multiprocessors of the card that reductions are split for: an A100's. It moves buffers of a few KiB (`choices.reduction_split_factor`)."""
-
-
-def _like_first(_mode: Any, _operator: Any, first: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    return torch.empty_like(first)
-
-
-_SHAPES = {torch.ops.aten._unsafe_masked_index_put_accumulate.default: _like_first}
-"""What operators return whose shape function asks for a device guard, which a build without CUDA does not have."""
 
 
 @contextlib.contextmanager
@@ -45,9 +38,7 @@ def cuda_for_inductor(capability: tuple[int, int]) -> Iterator[None]:
             stack.enter_context(mock.patch.object(interface, "get_device_properties", staticmethod(ask)))
         for name in ("current_device", "raise_if_triton_unavailable"):
             stack.enter_context(mock.patch.object(CudaInterface, name, staticmethod(lambda *_: 0)))
-        stack.enter_context(mock.patch.dict(op_implementations_dict, _SHAPES))
-        # Fake tensors hold nothing to copy, and `copy_` asks for a device guard, which a build without CUDA does not have.
-        stack.enter_context(mock.patch.object(torch.Tensor, "copy_", lambda into, *_, **__: into))
+        stack.enter_context(unguarded_methods())
         stack.enter_context(mock.patch.object(scheduler, "has_triton", return_value=True))
         stack.enter_context(mock.patch.object(TritonKernel, "codegen_kernel", _no_text))
         stack.enter_context(mock.patch.object(TritonScheduling, "define_kernel", _name))
