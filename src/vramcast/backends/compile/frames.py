@@ -77,10 +77,10 @@ def _no_guard(_builder: Any, _guard: Any) -> None:
 @contextlib.contextmanager
 def on_cpu() -> Iterator[None]:
     """Let every fake tensor that stands for a meta tensor be one of the CPU while the context is open."""
-    original = FakeTensor.__new__
+    original = FakeTensor._normalize_fake_device
 
-    def new(kind: Any, mode: Any, element: torch.Tensor, device: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(kind, mode, element, torch.device("cpu") if torch.device(device).type == "meta" else device, *args, **kwargs)
+    def normalized(device: torch.device) -> torch.device:
+        return original(torch.device("cpu") if device.type == "meta" else device)
 
-    with mock.patch.object(FakeTensor, "__new__", staticmethod(new)):
+    with mock.patch.object(FakeTensor, "_normalize_fake_device", staticmethod(normalized)):
         yield
