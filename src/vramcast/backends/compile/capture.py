@@ -54,7 +54,7 @@ class CompiledFunction:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled function, compiling it where it has not met such arguments yet."""
         known, graphs = len(graph_break_reasons), self.graphs
-        with compiling_frames(self.tracer, self._failed):
+        with compiling_frames(self.tracer, self._failed, self._given_up):
             result = self._compiled(*args, **kwargs)
         told = told_breaks(graph_break_reasons[known:], self.graphs - graphs)
         if told:
@@ -97,6 +97,12 @@ class CompiledFunction:
         self.failures.append(f"{what}: {reason(error)}")
         self.tracer.caveat(
             f"torch.compile's compiler cannot take {what} here, so that it was forecast uncompiled, where it may take less: {reason(error)}"
+        )
+
+    def _given_up(self, function: str) -> None:
+        self.tracer.caveat(
+            f"torch.compile compiles one function for at most {torch._dynamo.config.recompile_limit} kinds of arguments; {function} meets more, "
+            "and runs eagerly for the others."
         )
 
 

@@ -25,6 +25,8 @@ from vramcast.tracing import modules
 from vramcast.tracing.tracer import Tracer
 
 _TRACING = str(Path(vramcast.tracing.__file__).parent)
+_LIMIT = "torch._dynamo hit config."
+"""How the warning begins that a function was compiled too often (torch/_dynamo/convert_frame.py, `_compile`, 2.13)."""
 
 
 class _Present(TorchDispatchMode):
@@ -35,10 +37,11 @@ class _Present(TorchDispatchMode):
 
 
 @contextlib.contextmanager
-def compiling_frames(tracer: Tracer, failed: Callable[[str, Exception], None]) -> Iterator[None]:
+def compiling_frames(tracer: Tracer, failed: Callable[[str, Exception], None], given_up: Callable[[str], None]) -> Iterator[None]:
     """While the context is open, dynamo may look at frames that run while the tracer listens.
 
-    `failed` is told of code that dynamo could not compile, by its name; it runs as it is.
+    `failed` is told of code that dynamo could not compile, by its name; it runs as it is. `given_up` is told of functions that dynamo compiles
+    no more, as it has compiled them for too many kinds of arguments.
     """
     convert, build = convert_frame.CatchErrorsWrapper.__call__, guards.CheckFunctionManager.__init__
 
@@ -56,7 +59,15 @@ def compiling_frames(tracer: Tracer, failed: Callable[[str, Exception], None]) -
         with _Present():
             build(manager, *args, **kwargs)
 
+    def warned(message: str, *details: Any, **how: Any) -> None:
+        if message.startswith(_LIMIT):
+            given_up(str(details[2]))
+        else:
+            warn(message, *details, **how)
+
+    warn = convert_frame.log.warning
     with (
+        mock.patch.object(convert_frame.log, "warning", warned),
         mock.patch.object(convert_frame.CatchErrorsWrapper, "__call__", converted),
         mock.patch.object(guards.CheckFunctionManager, "__init__", built),
         mock.patch.object(guards.GuardBuilder, "TORCH_FUNCTION_STATE", _no_guard),
