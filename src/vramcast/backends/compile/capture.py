@@ -71,7 +71,7 @@ class CompiledFunction:
                 inductor_config.patch({"compile_threads": 1}),
                 answering_as_cuda(self.capability, self.torch_version),
             ):
-                compiled = compile_fx.compile_fx(module, inputs, inner_compile=self._inner)  # type: ignore[arg-type]  # any callable will do
+                compiled: Any = compile_fx.compile_fx(module, inputs, inner_compile=self._inner)  # type: ignore[arg-type]  # any callable will do
         except Exception as error:
             self._failed(region(module), error)
             return eager.forward

@@ -19,9 +19,11 @@ from torch._inductor.codegen.triton import TritonKernel, TritonScheduling
 from torch._inductor.runtime.hints import DeviceProperties
 
 from vramcast.backends.compile.unguarded_methods import unguarded_methods
+from vramcast.gpu.catalogue import load
 
 _SM_COUNT = 108
-"""Multiprocessors of the card that reductions are split for: an A100's. It moves buffers of a few KiB (`choices.reduction_split_factor`)."""
+"""Multiprocessors of the card that reductions are split for, where no card of the architecture is known: an A100's. They move buffers of a few KiB
+(`choices.reduction_split_factor`)."""
 
 
 @contextlib.contextmanager
@@ -50,9 +52,13 @@ def cuda_for_inductor(capability: tuple[int, int]) -> Iterator[None]:
 
 
 def _properties(capability: tuple[int, int]) -> SimpleNamespace:
-    """Return what `torch.cuda.get_device_properties` has: of an A100 (CUDA programming guide, "Technical Specifications per Compute Capability")."""
+    """Return what `torch.cuda.get_device_properties` has: of an A100 (CUDA programming guide, "Technical Specifications per Compute Capability").
+
+    Multiprocessors are those of the largest card of the architecture, as a trace is made for an architecture and not for one card.
+    """
+    counts = [card.sm_count for card in load() if card.compute_capability == capability and card.sm_count]
     return SimpleNamespace(
-        name="", major=capability[0], minor=capability[1], multi_processor_count=_SM_COUNT, regs_per_multiprocessor=65536,
+        name="", major=capability[0], minor=capability[1], multi_processor_count=max(counts, default=_SM_COUNT), regs_per_multiprocessor=65536,
         max_threads_per_multi_processor=2048, max_threads_per_block=1024, warp_size=32, total_memory=2**36,
         shared_memory_per_block=49152, shared_memory_per_block_optin=101376, L2_cache_size=2**25, gcnArchName="",
     )  # fmt: skip

@@ -56,7 +56,7 @@ def compiling_frames(tracer: Tracer, failed: Callable[[str, Exception], None], g
                 return ConvertFrameReturn(skip_reason="failed")
 
     def built(manager: Any, *args: Any, **kwargs: Any) -> None:
-        with _Present():
+        with _Present():  # type: ignore[no-untyped-call]
             build(manager, *args, **kwargs)
 
     def warned(message: str, *details: Any, **how: Any) -> None:

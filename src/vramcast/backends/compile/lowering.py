@@ -73,7 +73,7 @@ def _generated(
     with V.set_graph_handler(graph), V.set_extern_kernel_nodes([]):
         graph.run(*inputs)
         code, _ = graph.codegen()
-    source, modules = with_modules(_without_imports(code.value), graph)
+    source, modules = with_modules(_without_imports(code.value), graph, module.graph.nodes)
     return Wrapper(source, dict(graph.constants), modules)
 
 

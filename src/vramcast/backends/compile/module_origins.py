@@ -8,35 +8,38 @@ are fused into, the last one counts: its value is the buffer's.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 
 from torch import fx
 from torch._inductor.graph import GraphLowering
 
 ENTER = "enter_module"
-_MADE = re.compile(r"^(\s+)(buf\d+) = ", re.MULTILINE)
+_MADE = re.compile(r"^([ \t]+)(buf\d+) = ", re.MULTILINE)
+_NO_NAMES = frozenset(("__self__", "_modules"))
+"""Steps of a path that are not names of modules: the local variable it begins with (`L['self']`) may be a bound method, `L['fn'].__self__`."""
 _STEP = re.compile(r"\.(\w+)|\[['\"]?(\w+)['\"]?\]")
 
 
-def with_modules(source: str, graph: GraphLowering) -> tuple[str, tuple[str, ...]]:
-    """Return a wrapper's text with `enter_module(i)` before each buffer of another module, and the paths that the numbers stand for."""
+def with_modules(source: str, graph: GraphLowering, nodes: Iterable[fx.Node]) -> tuple[str, tuple[str, ...]]:
+    """Return a wrapper's text with `enter_module(i)` before each buffer is made, and the paths that the numbers stand for.
+
+    `nodes` are those of the graph that was lowered, in its order.
+    """
+    places = {node: place for place, node in enumerate(nodes)}
     numbers: dict[str, int] = {}
 
     def entered(match: re.Match[str]) -> str:
-        path = _path(graph, match[2])
+        buffer = graph.name_to_buffer.get(match[2])
+        path = None if buffer is None else _path(buffer.origins, places)
         if path is None:
             return match[0]
-        number = numbers.setdefault(path, len(numbers))
-        return f"{match[1]}{ENTER}({number})\n{match[0].lstrip(chr(10))}"
+        return f"{match[1]}{ENTER}({numbers.setdefault(path, len(numbers))})\n{match[0]}"
 
     return _MADE.sub(entered, source), tuple(numbers)
 
 
-def _path(graph: GraphLowering, name: str) -> str | None:
-    buffer = graph.name_to_buffer.get(name)
-    if buffer is None:
-        return None
-    places = {node: place for place, node in enumerate(graph.module.graph.nodes)}
-    known = [node for node in buffer.origins if module_of(node) is not None]
+def _path(origins: Iterable[fx.Node], places: Mapping[fx.Node, int]) -> str | None:
+    known = [node for node in origins if module_of(node) is not None]
     return module_of(max(known, key=lambda node: places.get(node, -1))) if known else None
 
 
@@ -46,9 +49,5 @@ def module_of(node: fx.Node) -> str | None:
     if not stack:
         return None
     source = str(list(stack.values())[-1][0])
-    return ".".join(step or key for step, key in _STEP.findall(source.removeprefix("L")[_end_of_local(source) :]))
-
-
-def _end_of_local(source: str) -> int:
-    """Say where the name of the local variable ends, with which a source begins: `L['self'].layers.0`."""
-    return source.index("]") if source.startswith("L[") else 0
+    steps = (step or key for step, key in _STEP.findall(source.partition("]")[2]))
+    return ".".join(step for step in steps if step not in _NO_NAMES)
