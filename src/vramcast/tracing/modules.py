@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,7 @@ class ModuleStack:
     _places: dict[int, dict[int, int]] = field(default_factory=dict)
     """Of a module that stands in several places (one activation for all layers): its name's index by that of the module around it."""
     _name_of: dict[int, str] = field(default_factory=dict)
+    _index_by_name: dict[str, int] = field(default_factory=dict)
     _type_of: dict[int, str] = field(default_factory=dict)
     _stack: list[int] = field(default_factory=lambda: [0])
     _sequences: list[int] = field(default_factory=list)
@@ -53,6 +54,7 @@ class ModuleStack:
         for name, child in module.named_modules(prefix=prefix, remove_duplicate=False):
             index = self.recorder.module(name)
             self._name_of[index] = name
+            self._index_by_name[name] = index
             self._type_of[index] = type(child).__name__
             if self._index_of.setdefault(id(child), index) != index:
                 self._places.setdefault(id(child), {})[self.recorder.module(name.rpartition(".")[0])] = index
@@ -82,6 +84,37 @@ class ModuleStack:
             return self._stack[-1]
         position = bisect.bisect_left(self._sequences, sequence)
         return self._sequence_modules[position]
+
+    @contextlib.contextmanager
+    def beneath(self, paths: Sequence[str]) -> Iterator[Callable[[int], None]]:
+        """Let what runs in the context belong to modules beneath the running one, or, in backward, beneath the one that was running in forward.
+
+        The function given back says which of the paths comes next.
+        """
+        node = torch._C._current_autograd_node()
+        if node is None:
+            self.remember(torch._C._autograd._get_sequence_nr() - 1)
+        around = self._stack[-1] if node is None else self.of_sequence(node._sequence_nr())
+        indices = [self._beneath(around, path) for path in paths]
+
+        def enter(place: int) -> None:
+            self._stack[-1] = indices[place]
+
+        self._stack.append(around)
+        try:
+            yield enter
+        finally:
+            self._stack.pop()
+
+    def _beneath(self, around: int, path: str) -> int:
+        """Return the innermost known module on a path; the one around where there is none."""
+        base = self._name_of.get(around, "")
+        while path:
+            index = self._index_by_name.get(f"{base}.{path}" if base else path)
+            if index is not None:
+                return index
+            path = path.rpartition(".")[0]
+        return around
 
     @contextlib.contextmanager
     def follow(self) -> Iterator[None]:

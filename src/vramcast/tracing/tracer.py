@@ -8,7 +8,8 @@ trace = attribute(tracer.recording(), subject)
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 
 import torch
@@ -84,6 +85,10 @@ class Tracer:
             return
         with self._functions, self._dispatch:
             yield
+
+    def beneath(self, paths: Sequence[str]) -> AbstractContextManager[Callable[[int], None]]:
+        """See `ModuleStack.beneath`."""
+        return self._modules.beneath(paths)
 
     def born(self, operator: str, tensor: torch.Tensor) -> torch.Tensor:
         """Record a tensor that something else than an ATen operator made; return it."""

@@ -77,6 +77,64 @@ def gpt2() -> nn.Module:
     return FirstOutput(GPT2LMHeadModel(config))
 
 
+def bert() -> nn.Module:
+    """With dropout, whose seeds are kept instead of masks."""
+    import_torchvision()
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(num_hidden_layers=1, hidden_size=32, num_attention_heads=2, intermediate_size=64, vocab_size=64, max_position_embeddings=32)
+    config._attn_implementation = "eager"
+    return FirstOutput(BertForSequenceClassification(config))
+
+
+def llama() -> nn.Module:
+    import_torchvision()
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    sizes: dict[str, Any] = {"num_hidden_layers": 1, "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 64}
+    config = LlamaConfig(vocab_size=64, use_cache=False, **sizes)
+    config._attn_implementation = "eager"
+    return FirstOutput(LlamaForCausalLM(config))
+
+
+def convnext() -> nn.Module:
+    import_torchvision()
+    from torchvision.models.convnext import CNBlockConfig, ConvNeXt
+
+    return ConvNeXt([CNBlockConfig(16, 32, 1), CNBlockConfig(32, None, 1)], num_classes=10)
+
+
+class WithLoss(nn.Module):
+    """A language model that computes its own loss."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, inputs: torch.Tensor) -> Any:
+        return self.model(inputs, labels=inputs).loss
+
+
+def gpt2_with_loss() -> nn.Module:
+    """GPT-2 breaks the graph where transformers warns of its loss."""
+    return WithLoss(gpt2().model)
+
+
+class Broken(nn.Module):
+    """Two perceptrons with a graph break between them, and eager work at the break."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32))
+        self.second = nn.Sequential(nn.Linear(32, 64), nn.GELU(), nn.Linear(64, 32))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        hidden = self.first(inputs)
+        torch._dynamo.graph_break()
+        output: torch.Tensor = self.second(hidden)
+        return output
+
+
 def yolo() -> nn.Module:
     """The first stages of YOLO11n: its convolutions, C3k2 and SPPF blocks."""
     import_torchvision()
@@ -89,11 +147,18 @@ def stem() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.BatchNorm2d(16), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 8))
 
 
-MODELS = {
+WHOLE = {
     "resnet": Small(resnet, (2, 3, 64, 64)),
     "vision_transformer": Small(vision_transformer, (2, 3, 32, 32)),
     "gpt2": Small(gpt2, (2, 32), is_tokens=True),
     "mobilenet": Small(mobilenet, (2, 3, 32, 32)),
     "stem": Small(stem, (2, 3, 16, 16)),
     "yolo": Small(yolo, (2, 3, 32, 32)),
+    "bert": Small(bert, (2, 32), is_tokens=True),
+    "llama": Small(llama, (2, 32), is_tokens=True),
+    "convnext": Small(convnext, (2, 3, 32, 32)),
 }
+"""What dynamo captures as one graph."""
+BROKEN = {"gpt2_with_loss": Small(gpt2_with_loss, (2, 32), is_tokens=True), "broken": Small(Broken, (4, 32))}
+"""What has graph breaks."""
+MODELS = WHOLE | BROKEN

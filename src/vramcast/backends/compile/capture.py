@@ -6,23 +6,24 @@ moved to CUDA (`lowering.py`) before anything that depends on the device is deci
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-from unittest import mock
 
 import torch
 import torch._dynamo
 from torch import fx
+from torch._dynamo.utils import graph_break_reasons
 from torch._functorch import config as functorch_config
 from torch._inductor import compile_fx
 from torch._inductor import config as inductor_config
-from torch._subclasses.fake_tensor import FakeTensor
 
 from vramcast.backends.compile.execution import Compiled, executable
+from vramcast.backends.compile.frames import compiling_frames
 from vramcast.backends.compile.graph_functions import answering_as_cuda
 from vramcast.backends.compile.lowering import lower
+from vramcast.backends.compile.wording import reason, region, told_breaks
 from vramcast.environment import Version
 from vramcast.tracing.tracer import Tracer
 
@@ -32,42 +33,49 @@ _SETTINGS_AOT: dict[str, Any] = {"enable_autograd_cache": False, "force_non_lazy
 
 @dataclass(slots=True)
 class CompiledFunction:
-    """A function that stands in for `torch.compile(function)`; where it cannot be captured whole, the function runs as it is."""
+    """A function that stands in for `torch.compile(function)`.
+
+    At a graph break it goes on as torch.compile does: the parts between breaks are graphs of their own, and what breaks them runs eagerly.
+    A part that Inductor cannot compile here runs eagerly too; a caveat says so.
+    """
 
     function: Callable[..., Any]
     tracer: Tracer
     capability: tuple[int, int]
     torch_version: Version
-    failure: str | None = None
-    """Why the function runs uncompiled."""
     graphs: int = 0
+    failures: list[str] = field(default_factory=list)
+    """What ran uncompiled, and why."""
     _compiled: Callable[..., Any] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._compiled = torch.compile(self.function, backend=self._backend, fullgraph=True, dynamic=False)
+        self._compiled = torch.compile(self.function, backend=self._backend, dynamic=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the compiled function, compiling it where it has not met such arguments yet."""
-        if self.failure is None:
-            try:
-                with self.tracer.deaf(), on_cpu():
-                    return self._compiled(*args, **kwargs)
-            except (torch._dynamo.exc.TorchDynamoException, torch._inductor.exc.InductorError) as error:
-                self.failure = _reason(error)
-                self.tracer.caveat(
-                    f"torch.compile cannot take the model as one graph, so it was forecast uncompiled, where it may take less: {self.failure}"
-                )
-        return self.function(*args, **kwargs)
+        known, graphs = len(graph_break_reasons), self.graphs
+        with compiling_frames(self.tracer, self._failed, self._given_up):
+            result = self._compiled(*args, **kwargs)
+        told = told_breaks(graph_break_reasons[known:], self.graphs - graphs)
+        if told:
+            self.tracer.caveat(told)
+        return result
 
     def _backend(self, module: fx.GraphModule, inputs: list[Any]) -> Any:
         self.graphs += 1
         _autocast_for_cuda(module)
-        with (
-            functorch_config.patch(_SETTINGS_AOT),
-            inductor_config.patch({"compile_threads": 1}),
-            answering_as_cuda(self.capability, self.torch_version),
-        ):
-            return compile_fx.compile_fx(module, inputs, inner_compile=self._inner)  # type: ignore[arg-type]  # any callable will do
+        eager = copy.copy(module)
+        try:
+            with (
+                functorch_config.patch(_SETTINGS_AOT),
+                inductor_config.patch({"compile_threads": 1}),
+                answering_as_cuda(self.capability, self.torch_version),
+            ):
+                compiled: Any = compile_fx.compile_fx(module, inputs, inner_compile=self._inner)  # type: ignore[arg-type]  # any callable will do
+        except Exception as error:
+            self._failed(region(module), error)
+            return eager.forward
+        return self._unheard(compiled)
 
     def _inner(self, module: fx.GraphModule, _inputs: Any, **how: Any) -> Compiled:
         wrapper = lower(
@@ -76,17 +84,26 @@ class CompiledFunction:
         )  # fmt: skip
         return executable(wrapper, self.tracer)
 
+    def _unheard(self, compiled: Callable[..., Any]) -> Callable[..., Any]:
+        """Let AOTAutograd's own steps around the wrapper be unheard; the wrapper itself is heard (`executable`)."""
 
-@contextlib.contextmanager
-def on_cpu() -> Iterator[None]:
-    """Let every fake tensor that stands for a meta tensor be one of the CPU while the context is open."""
-    original = FakeTensor.__new__
+        def call(*args: Any) -> Any:
+            with self.tracer.deaf():
+                return compiled(*args)
 
-    def new(kind: Any, mode: Any, element: torch.Tensor, device: Any, *args: Any, **kwargs: Any) -> Any:
-        return original(kind, mode, element, torch.device("cpu") if torch.device(device).type == "meta" else device, *args, **kwargs)
+        return call
 
-    with mock.patch.object(FakeTensor, "__new__", staticmethod(new)):
-        yield
+    def _failed(self, what: str, error: Exception) -> None:
+        self.failures.append(f"{what}: {reason(error)}")
+        self.tracer.caveat(
+            f"torch.compile's compiler cannot take {what} here, so that it was forecast uncompiled, where it may take less: {reason(error)}"
+        )
+
+    def _given_up(self, function: str) -> None:
+        self.tracer.caveat(
+            f"torch.compile compiles one function for at most {torch._dynamo.config.recompile_limit} kinds of arguments; {function} meets more, "
+            "and runs eagerly for the others."
+        )
 
 
 def _autocast_for_cuda(module: fx.GraphModule) -> None:
@@ -95,9 +112,3 @@ def _autocast_for_cuda(module: fx.GraphModule) -> None:
         if node.target is torch.amp.autocast_mode._enter_autocast and node.args and node.args[0] in ("cpu", "meta"):
             node.args = ("cuda", *node.args[1:])
     module.recompile()
-
-
-def _reason(error: BaseException) -> str:
-    """Say in one line what stood in the way: what the innermost cause says."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and not line.startswith("backend=")]
-    return (lines[0] if lines else type(error).__name__)[:300]

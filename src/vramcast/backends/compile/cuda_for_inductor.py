@@ -17,18 +17,13 @@ from torch._dynamo.device_interface import CudaInterface
 from torch._inductor import scheduler
 from torch._inductor.codegen.triton import TritonKernel, TritonScheduling
 from torch._inductor.runtime.hints import DeviceProperties
-from torch._subclasses.fake_impls import op_implementations_dict
+
+from vramcast.backends.compile.unguarded_methods import unguarded_methods
+from vramcast.gpu.catalogue import load
 
 _SM_COUNT = 108
-"""Multiprocessors of the card that reductions are split for: an A100's. It moves buffers of a few KiB (`choices.reduction_split_factor`)."""
-
-
-def _like_first(_mode: Any, _operator: Any, first: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
-    return torch.empty_like(first)
-
-
-_SHAPES = {torch.ops.aten._unsafe_masked_index_put_accumulate.default: _like_first}
-"""What operators return whose shape function asks for a device guard, which a build without CUDA does not have."""
+"""Multiprocessors of the card that reductions are split for, where no card of the architecture is known: an A100's. They move buffers of a few KiB
+(`choices.reduction_split_factor`)."""
 
 
 @contextlib.contextmanager
@@ -45,9 +40,7 @@ def cuda_for_inductor(capability: tuple[int, int]) -> Iterator[None]:
             stack.enter_context(mock.patch.object(interface, "get_device_properties", staticmethod(ask)))
         for name in ("current_device", "raise_if_triton_unavailable"):
             stack.enter_context(mock.patch.object(CudaInterface, name, staticmethod(lambda *_: 0)))
-        stack.enter_context(mock.patch.dict(op_implementations_dict, _SHAPES))
-        # Fake tensors hold nothing to copy, and `copy_` asks for a device guard, which a build without CUDA does not have.
-        stack.enter_context(mock.patch.object(torch.Tensor, "copy_", lambda into, *_, **__: into))
+        stack.enter_context(unguarded_methods())
         stack.enter_context(mock.patch.object(scheduler, "has_triton", return_value=True))
         stack.enter_context(mock.patch.object(TritonKernel, "codegen_kernel", _no_text))
         stack.enter_context(mock.patch.object(TritonScheduling, "define_kernel", _name))
@@ -59,9 +52,13 @@ def cuda_for_inductor(capability: tuple[int, int]) -> Iterator[None]:
 
 
 def _properties(capability: tuple[int, int]) -> SimpleNamespace:
-    """Return what `torch.cuda.get_device_properties` has: of an A100 (CUDA programming guide, "Technical Specifications per Compute Capability")."""
+    """Return what `torch.cuda.get_device_properties` has: of an A100 (CUDA programming guide, "Technical Specifications per Compute Capability").
+
+    Multiprocessors are those of the largest card of the architecture, as a trace is made for an architecture and not for one card.
+    """
+    counts = [card.sm_count for card in load() if card.compute_capability == capability and card.sm_count]
     return SimpleNamespace(
-        name="", major=capability[0], minor=capability[1], multi_processor_count=_SM_COUNT, regs_per_multiprocessor=65536,
+        name="", major=capability[0], minor=capability[1], multi_processor_count=max(counts, default=_SM_COUNT), regs_per_multiprocessor=65536,
         max_threads_per_multi_processor=2048, max_threads_per_block=1024, warp_size=32, total_memory=2**36,
         shared_memory_per_block=49152, shared_memory_per_block_optin=101376, L2_cache_size=2**25, gcnArchName="",
     )  # fmt: skip

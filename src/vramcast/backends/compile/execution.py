@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from vramcast.backends.compile.lowering import Wrapper
+from vramcast.backends.compile.module_origins import ENTER
 from vramcast.tracing.tracer import Tracer
 
 aten = torch.ops.aten
@@ -28,7 +29,7 @@ def executable(wrapper: Wrapper, tracer: Tracer) -> Compiled:
     call = names["call"]
 
     def run(args: list[Any]) -> Sequence[Any]:
-        with tracer.listening():
+        with tracer.listening(), tracer.beneath(wrapper.modules) as names[ENTER]:
             results: Sequence[Any] = call(args)
         return results
 

@@ -21,6 +21,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _pytree as pytree
 
 from vramcast.backends.compile.cuda_for_inductor import cuda_for_inductor
+from vramcast.backends.compile.module_origins import with_modules
 
 _CUDA = torch.device("cuda", 0)
 _SETTINGS: dict[str, Any] = {
@@ -38,6 +39,8 @@ class Wrapper:
     """Python that defines `call(args)`, with what it needs before it."""
     constants: dict[str, torch.Tensor]
     """Tensors it refers to by name."""
+    modules: tuple[str, ...]
+    """Paths of modules, beneath the one that is compiled: `enter_module(i)` in the source says that what follows is of the i-th."""
 
 
 def lower(
@@ -70,7 +73,8 @@ def _generated(
     with V.set_graph_handler(graph), V.set_extern_kernel_nodes([]):
         graph.run(*inputs)
         code, _ = graph.codegen()
-    return Wrapper(_without_imports(code.value), dict(graph.constants))
+    source, modules = with_modules(_without_imports(code.value), graph, module.graph.nodes)
+    return Wrapper(source, dict(graph.constants), modules)
 
 
 def _moved_to_cuda(module: fx.GraphModule) -> list[Any]:
