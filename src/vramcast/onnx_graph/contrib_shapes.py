@@ -1,7 +1,7 @@
 """Shapes of operators that ONNX Runtime writes into the graphs it optimises and quantises, where onnx-shape-inference (0.4) has no rule or another.
 
-Rules: schemas of the domain `com.microsoft` (onnxruntime/docs/ContribOperators.md), held against what onnxruntime 1.32.0 writes and runs. Corrected are
-`QGemm`, whose output has the type of its zero point, and `FusedMatMul` with `transBatchA` and `transBatchB`, which the package passes over.
+Rules: schemas of the domain `com.microsoft` (onnxruntime/docs/ContribOperators.md), held against what onnxruntime 1.32.0 writes and runs. Corrected
+are `QGemm`, whose output has the type of its zero point, and `FusedMatMul` with `transBatchA` and `transBatchB`, which the package passes over.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ Kernels say it in their registration (`KernelDefBuilder`), onnxruntime/core/prov
 - `OutputMemoryType(OrtMemTypeCPUOutput, i)`: the output is written on the host.
 
 A node that no kernel of the provider is registered for runs on the host (the CPU provider), and so do most quantized ones: the provider has
-`QuantizeLinear`, `DequantizeLinear` and `QAttention`, and `MatMulInteger` of two signed matrices (cuda_execution_provider.cc, cuda_contrib_kernels.cc;
-docs/OperatorKernels.md, commit 001d12d).
+`QuantizeLinear`, `DequantizeLinear`, `QAttention`, and `MatMulInteger` of two signed matrices (cuda_execution_provider.cc,
+cuda_contrib_kernels.cc; docs/OperatorKernels.md, commit 001d12d).
 
 Which of the operators below were read and which are taken over from the kind they belong to is said at each table.
 """

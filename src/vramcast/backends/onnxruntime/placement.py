@@ -1,7 +1,8 @@
 """Which nodes run on the host, and which values lie in host memory: those that the CUDA provider has no kernel for, and some that it has one for.
 
-The latter were read in `GetCpuPreferredNodes` (`onnxruntime/core/framework/fallback_cpu_capability.cc`, commit 039e489): what only computes shapes is left to the
-host. The walk begins at the readers of what kernels write on the host (`Shape`), and goes on from a node that is placed there to its readers.
+The latter were read in `GetCpuPreferredNodes` (`onnxruntime/core/framework/fallback_cpu_capability.cc`, commit 039e489): what only computes shapes is
+left to the host. The walk begins at the readers of what kernels write on the host (`Shape`), and goes on from a node that is placed there to its
+readers.
 """
 
 from __future__ import annotations
