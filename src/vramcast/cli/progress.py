@@ -19,7 +19,7 @@ def stages() -> Iterator[Callable[[str], None] | None]:
     from rich.console import Console
     from rich.text import Text
 
-    console = Console(stderr=True)
+    console = Console(file=sys.stderr)  # this very stream: an exporter's remarks are kept from the one of that name
     with console.status(Text("starting"), spinner="line" if console.options.ascii_only else "dots") as status:
         yield lambda stage: status.update(Text(stage))
 

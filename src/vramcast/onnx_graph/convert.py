@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import onnx_ir as ir
 
 from vramcast.onnx_graph.element_types import type_name
+from vramcast.onnx_graph.module_paths import module_paths
 from vramcast.operator_graph import GraphNode, GraphTensor, OperatorGraph
 from vramcast.trace import Caveat
 
 LARGEST_VALUES = 1024
 """Elements of a constant whose values are kept."""
-_SCOPES = "pkg.torch.onnx.name_scopes"
-"""Where torch's exporter notes the modules around an operator (torch 2.13, `onnx/_internal/exporter/_core.py`)."""
 _INDICES = frozenset({"int64", "int32", "bool", "string"})
 """Types of constants that hold shapes, axes and indices rather than weights."""
 
@@ -35,7 +33,7 @@ class _Conversion:
         self._unknown: dict[str, int] = {}
 
     def graph(self, graph: ir.Graph, opset: int, caveats: tuple[Caveat, ...] = ()) -> OperatorGraph:
-        nodes = tuple(self._node(node, index, opset) for index, node in enumerate(graph))
+        nodes = tuple(self._node(node, index, module, opset) for index, (node, module) in enumerate(zip(graph, module_paths(graph))))
         constants = {_name(value): value for value in graph.initializers.values() if not value.is_graph_input()}
         tensors = {tensor.name: tensor for tensor in self._tensors(graph)}
         weights = (tensors[name] for name in constants if tensors[name].shape and tensors[name].dtype not in _INDICES)
@@ -45,13 +43,13 @@ class _Conversion:
             parameters=sum(tensor.elements for tensor in weights), values=dict(_values(constants)), caveats=(*caveats, *self._caveats()),
         )  # fmt: skip
 
-    def _node(self, node: ir.Node, index: int, opset: int) -> GraphNode:
+    def _node(self, node: ir.Node, index: int, module: str, opset: int) -> GraphNode:
         return GraphNode(
             name=node.name or f"{node.op_type}_{index}", operator=node.op_type, domain=node.domain or "",
             inputs=tuple(_name(value) if value is not None else "" for value in node.inputs),
             outputs=tuple(map(_name, node.outputs)),
             attributes={name: self._attribute(attribute, opset) for name, attribute in node.attributes.items()},
-            module=_module(node.metadata_props),
+            module=module,
         )  # fmt: skip
 
     def _attribute(self, attribute: Any, opset: int) -> object:
@@ -109,12 +107,3 @@ def _tensor_attribute(name: str, tensor: Any) -> object:
     if tensor.dtype != ir.DataType.STRING and tensor.size <= LARGEST_VALUES:
         return tuple(tensor.numpy().ravel().tolist())
     return GraphTensor(name, tuple(int(side) for side in tensor.shape), type_name(tensor.dtype))
-
-
-def _module(notes: Mapping[str, str]) -> str:
-    """Return the fully qualified name of the module that called the operator; the last of the scopes is the operator itself."""
-    try:
-        scopes = ast.literal_eval(notes.get(_SCOPES, "[]"))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return ""
-    return str(scopes[-2]) if isinstance(scopes, list) and len(scopes) > 1 else ""

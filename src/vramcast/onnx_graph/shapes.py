@@ -12,6 +12,7 @@ import onnx_ir as ir
 from onnx_shape_inference import ShapeInferenceError, infer_symbolic_shapes
 
 from vramcast.errors import InvalidFileError
+from vramcast.onnx_graph.contrib_shapes import register_contrib_shapes
 from vramcast.onnx_graph.folding import fold_small_constants
 from vramcast.onnx_graph.known_operators import can_be_inferred
 from vramcast.onnx_graph.stored_tensor import LARGEST_ELEMENTS
@@ -28,6 +29,7 @@ def infer_shapes(model: ir.Model) -> tuple[Caveat, ...]:
     Raises:
         InvalidFileError: operators and shapes do not go together, or a tensor is beyond what can be counted.
     """
+    register_contrib_shapes()
     declared = _set_aside(model)
     _infer(model)
     caveats: dict[Caveat, None] = {}

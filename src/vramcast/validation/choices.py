@@ -24,7 +24,8 @@ _CHOICES = {
     ),
     "tensorrt-logs": (
         "the order in which ties of the plan are broken (among several, by the activation rows up to TRT-0083), the exceptions of the fusions, "
-        "and that attention with keys of another size is written; weights follow from no choice"
+        "that attention with keys of another size is written, and that the graph of TRT-0028 was looked at again because its row was off (it states "
+        "scales of its own, and sums stay in fp32); weights follow from no choice"
     ),
     "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
 }

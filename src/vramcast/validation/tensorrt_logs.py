@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from msgspec.structs import replace
@@ -20,10 +21,11 @@ _METRICS: dict[str, Metric] = {
     "Total Weights Memory": "weights", "Total Activation Memory": "activation", "IExecutionContext device memory (MiB)": "activation",
 }  # fmt: skip
 _ZOO = "resnet50 (onnx-caffe2 zoo model.onnx)"
+_PTQ = "torchvision mobilenet_v2: mobilenetv2_ptq"
 _MODELS = {
     _ZOO: ("torchvision:resnet50", None, 224),
     "torchvision resnet50 (exported resnet50_pytorch.onnx)": ("torchvision:resnet50", None, 224),
-    "torchvision mobilenet_v2: mobilenetv2_ptq": ("torchvision:mobilenet_v2", None, 224),
+    _PTQ: ("torchvision:mobilenet_v2", None, 224),
     "yolo11m (yolov11m.onnx)": ("ultralytics:yolo11m", None, 640),
     "yolov8s (ultralytics export)": ("ultralytics:yolov8s", None, 640),
     "yolo11n (ultralytics export)": ("ultralytics:yolo11n", None, 640),
@@ -65,7 +67,7 @@ class TensorRtLogs(CaseSet):
         """Forecast as `vramcast estimate --backend tensorrt` does, and read weights and plan off the trace."""
         from vramcast.pipeline import estimate
 
-        found = estimate(_zoo_resnet50 if case.group == _ZOO else case.model, case.workload, case.gpu or None)
+        found = estimate(_MADE.get(case.group, case.model), case.workload, case.gpu or None)
         contexts = case.workload.tensorrt.contexts
         return replace(
             figures_of(found),
@@ -96,7 +98,7 @@ def _case(row: dict[str, str]) -> Case:
     }  # fmt: skip
     workload = Workload.infer(
         backend="tensorrt", batch=1 if profile else int(row["batch_per_gpu"]), image=side, classes=classes,
-        precision="fp16" if row["precision"] == "fp16" or is_int8 else "fp32", tensorrt=options,
+        precision="fp16" if row["precision"] in ("fp16", "int8") else "fp32", tensorrt=options,
     )  # fmt: skip
     return Case(
         id=row["id"], model=model, workload=workload, gpu=_CARDS.get(row["gpu"], ""), metric=_METRICS[_metric(row)],
@@ -125,3 +127,29 @@ def _zoo_resnet50() -> nn.Module:
         if isinstance(block, torchvision.models.resnet.Bottleneck) and block.conv2.stride == (2, 2):
             block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
     return nn.Sequential(network, nn.Softmax(1))
+
+
+def _quantized_mobilenet() -> nn.Module:
+    """The notebook's MobileNetV2: pytorch-quantization puts scales on what convolutions and linear layers read; sums stay in fp32."""
+    import torch
+    from torch import nn
+    from torch.nn import functional
+
+    from vramcast.sources.torchvision_import import import_torchvision
+
+    def rounded(tensor: torch.Tensor) -> Any:
+        return torch.fake_quantize_per_tensor_affine(tensor, 0.1, 0, -128, 127)
+
+    def quantized(layer: Any) -> Callable[[torch.Tensor], torch.Tensor]:
+        compute = functional.linear if isinstance(layer, nn.Linear) else layer._conv_forward
+        return lambda tensor: compute(rounded(tensor), rounded(layer.weight), layer.bias)
+
+    network: nn.Module = import_torchvision().models.mobilenet_v2()
+    layers: list[Any] = [part for part in network.modules() if isinstance(part, (nn.Conv2d, nn.Linear))]
+    for layer in layers:
+        layer.forward = quantized(layer)
+    return network
+
+
+_MADE = {_ZOO: _zoo_resnet50, _PTQ: _quantized_mobilenet}
+"""Model as the table names it -> what makes it, where no source does."""

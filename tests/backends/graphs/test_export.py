@@ -33,7 +33,7 @@ def test_a_residual_network() -> None:
     shaped_only = sum(graph.tensors[name].size for name in graph.initializers if graph.tensors[name].dtype == "int64")
     assert graph.weight_bytes - shaped_only == 2 * (sum(tensor.numel() for tensor in module.parameters()) - folded)
     assert graph.parameters == sum(tensor.numel() for tensor in module.parameters())
-    assert {node.module for node in graph.nodes if node.operator == "Conv"} >= {"bn1", "layer1.0.bn1", "layer4.0.downsample.1"}
+    assert {node.module for node in graph.nodes if node.operator == "Conv"} >= {"conv1", "layer1.0.conv1", "layer4.0.downsample.0"}
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
@@ -51,14 +51,35 @@ def test_a_detector_is_exported_as_ultralytics_does() -> None:
     assert graph.tensors[graph.outputs[0]].shape == (1, 84, anchors)
 
 
+@pytest.mark.parametrize("name", ["yolo11n", "torchvision:swin_t"])
+def test_operators_name_their_modules(name: str) -> None:
+    """Ultralytics shares one activation among all convolutions, and calls convolutions by a bound method; either makes torch write parts of names."""
+    model = registry.find(name)
+    graph = graph_of(model, Workload.infer(image=64), quiet)
+    modules = {path for path, _ in build_on_meta(model).named_modules(remove_duplicate=False)}
+    assert {node.module for node in graph.nodes} <= modules - {""}
+
+
 class Branching(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + 1 if x.sum() > 0 else x - 1
 
 
-def test_what_depends_on_values_says_so() -> None:
-    with pytest.raises(UntraceableError, match=r"cannot be exported to ONNX.*\.onnx file instead"):
-        graph_of(model_of(Branching), Workload.infer(inputs=["x=2x3"]), quiet)
+class Squaring(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x @ x
+
+
+def test_what_depends_on_values_says_so(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UntraceableError, match=r"to ONNX: 1\.0 \(Branching\) decides by values.*test_export\.py.*x\.sum\(\) > 0.*\.onnx file"):
+        graph_of(model_of(lambda: nn.Sequential(nn.Identity(), nn.Sequential(Branching()))), Workload.infer(inputs=["input=2x3"]), quiet)
+    assert capfd.readouterr() == ("", ""), "torch prints the graph so far"
+
+
+def test_what_torch_raises_says_where(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UntraceableError, match=r"RuntimeError: .*same reduction dim.* \(in Squaring, .*test_export\.py:\d+: `return x @ x`\)"):
+        graph_of(model_of(Squaring), Workload.infer(inputs=["x=2x3"]), quiet)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_training_is_refused() -> None:

@@ -18,6 +18,7 @@ import numpy as np
 import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import CalibrationDataReader
 from real_arena import logged, register_arena
 
 from vramcast.backends.onnxruntime.allocation_plan import plan
@@ -39,7 +40,7 @@ _UNARY = (
     "Elu HardSigmoid LeakyRelu Relu Selu Sigmoid Softplus Softsign Tanh ThresholdedRelu Abs Neg Floor Ceil Reciprocal Sqrt Log Exp Erf Clip Softmax"
 ).split()
 CPU = KernelTable(
-    frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}), {**dict.fromkeys(_UNARY, (0,)), "FusedConv": (3,)}
+    frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"}), {**dict.fromkeys((*_UNARY, "Cast"), (0,)), "FusedConv": (3,)}
 )
 
 
@@ -52,6 +53,7 @@ def session(
     options.execution_order = getattr(onnxruntime.ExecutionOrder, order)
     options.intra_op_num_threads, options.log_severity_level, options.enable_profiling = 1, 3, profile
     options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.disable_prepacking", "1")
     if written is not None:
         options.optimized_model_filepath = str(written)
     if profile:
@@ -67,14 +69,18 @@ def optimized(path: Path, level: str) -> Path:
 
 
 def pattern_of_run(path: Path, order: ExecutionOrder = "DEFAULT") -> int:
-    """Return the bytes of the block that a second run asks for: the first request of an arena that was shrunk and takes what is asked for."""
+    """Return the bytes of the block that a run of a known shape asks for: the first request of an arena that was shrunk and takes what is asked for.
+
+    Outputs are the caller's own, and weights are not packed anew, so that nothing is left in the arena which the block could be served from.
+    """
     register_arena({"arena_extend_strategy": 1})
     opened, shrinking = session(path, order=order), onnxruntime.RunOptions()
     shrinking.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
-    feed = {given.name: np.zeros(given.shape, np.float32) for given in opened.get_inputs()}
-    opened.run(None, feed, shrinking)
+    results = [onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(result)) for result in opened.run(None, _feed(opened))]
+    opened.run_with_iobinding(_bound(opened, results), shrinking)
+    bound = _bound(opened, results)
     with logged() as found:
-        opened.run(None, feed)
+        opened.run_with_iobinding(bound)
     return found.log.requests[0]
 
 
@@ -138,6 +144,38 @@ def export(name: str, folder: Path) -> Path:
     return path
 
 
+def quantized(path: Path, way: str) -> Path:
+    """Write a model as ONNX Runtime's own tools make it: `qdq` or `qoperator` of measured scales, `dynamic`, or `fp16`."""
+    from onnxruntime.quantization import QuantFormat, quantize_dynamic, quantize_static
+
+    written = path.with_suffix(f".{way}.onnx")
+    if way == "dynamic":
+        quantize_dynamic(str(path), str(written))
+    elif way == "fp16":
+        from onnxruntime.transformers.float16 import convert_float_to_float16
+
+        onnx.save(convert_float_to_float16(onnx.load(str(path)), keep_io_types=True), str(written))
+    else:
+        quantize_static(str(path), str(written), _Samples(path), quant_format=QuantFormat.QDQ if way == "qdq" else QuantFormat.QOperator)
+    return optimized(written, "ORT_DISABLE_ALL")
+
+
+class _Samples(CalibrationDataReader):  # type: ignore[misc]
+    """Two made-up samples to take scales from."""
+
+    def __init__(self, path: Path) -> None:
+        generator = np.random.default_rng(0)
+        graph = onnx.load(str(path)).graph
+        self._left = [
+            {given.name: generator.random([side.dim_value for side in given.type.tensor_type.shape.dim], np.float32) for given in graph.input}
+            for _ in range(2)
+        ]
+
+    def get_next(self) -> Any:
+        """Return the next sample, or None."""
+        return self._left.pop() if self._left else None
+
+
 def _module(name: str) -> tuple[int, Any]:
     if name.startswith("yolo"):
         from vramcast.sources import torchvision_import
@@ -158,11 +196,24 @@ def _module(name: str) -> tuple[int, Any]:
 
 def _events(path: Path, order: ExecutionOrder = "DEFAULT") -> list[dict[str, Any]]:
     opened = session(path, order=order, profile=True)
-    opened.run(None, {given.name: np.zeros(given.shape, np.float32) for given in opened.get_inputs()})
+    opened.run(None, _feed(opened))
     file = Path(opened.end_profiling())
     events = json.loads(file.read_text())
     file.unlink()
     return [event for event in events if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")]
+
+
+def _feed(opened: Any) -> dict[str, Any]:
+    return {given.name: np.zeros(given.shape, np.float16 if given.type == "tensor(float16)" else np.float32) for given in opened.get_inputs()}
+
+
+def _bound(opened: Any, results: list[Any]) -> Any:
+    binding = opened.io_binding()
+    for name, value in _feed(opened).items():
+        binding.bind_cpu_input(name, value)
+    for given, result in zip(opened.get_outputs(), results):
+        binding.bind_ortvalue_output(given.name, result)
+    return binding
 
 
 def _value(attribute: Any) -> object:

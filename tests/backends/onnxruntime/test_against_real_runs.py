@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 from real_session import graph_of_file, optimized, order_of_run, pattern_of_plan, pattern_of_run
+from torch import nn
 
 from vramcast.backends.onnxruntime.execution_order import ExecutionOrder, execution_order
 from vramcast.backends.onnxruntime.optimizer.levels import optimize
@@ -42,3 +45,24 @@ def test_rewriting_leaves_the_same_operators(exported: Path, level: Optimization
         for operator in ("Add", "Relu", "FusedConv", "Conv"):
             del real[operator], made[operator]
     assert made == real
+
+
+class OldGelu(nn.Module):
+    """GELU as GPT-2 writes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(8, 32), nn.Linear(32, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x)
+        return self.last(0.5 * x * (1.0 + torch.tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0)))))
+
+
+def test_a_gelu_of_tanh_becomes_one_node(tmp_path: Path) -> None:
+    path = tmp_path / "gelu.onnx"
+    torch.onnx.export(OldGelu().eval(), (torch.zeros(2, 3, 8),), str(path), dynamo=True, verbose=False)
+    plain = optimized(path, "ORT_DISABLE_ALL")
+    made = Counter(node.operator for node in optimize(graph_of_file(plain), "extended").nodes)
+    assert made == Counter(node.operator for node in graph_of_file(optimized(plain, "ORT_ENABLE_EXTENDED")).nodes)
+    assert made["FastGelu"] == 1

@@ -163,6 +163,16 @@ def test_the_search_of_older_builds_is_reserved_at_the_first_run_alone() -> None
     assert SEARCH not in replayed(OnnxRuntimeOptions(), CONVOLUTION)[0].operators
 
 
+@pytest.mark.parametrize(("chosen", "scratch"), [(300, 0), (5000, 2 * 8400 * (4 + 8))])
+def test_a_selection_of_many_values_sorts_beside_its_row(chosen: int, scratch: int) -> None:
+    """One row at a time: keys of 4 bytes and indices of 8, in and out (`TopKImpl` of the CUDA provider)."""
+    shapes = {"x": (2, 8400), "shape": (1,), "y": (2, chosen), "shape_of_indices": (2, chosen)}
+    selecting = graph(node("TopK", "x shape", "y shape_of_indices"), shapes=shapes, outputs="y shape_of_indices", weights="shape")
+    trace, _ = replayed(OnnxRuntimeOptions(), selecting)
+
+    assert trace.sizes[trace.components == Component.WORKSPACE].tolist() == [scratch] * (2 if scratch else 0)
+
+
 def test_shapes_are_computed_on_the_host() -> None:
     shapes = {"x": (4, 256), "shape1": (2,), "shape2": (2,), "y": (4, 256), "one": (2,)}
     nodes = (node("Shape", "x", "shape1"), node("Mul", "shape1 one", "shape2"), node("Reshape", "x shape2", "y"))

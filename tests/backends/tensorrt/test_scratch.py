@@ -31,4 +31,4 @@ def test_a_workspace_limits_scratch_and_says_so() -> None:
     found = build(graph, "fp16", options, (7, 5))
     assert found.scratch == 2**20
     workload = Workload.infer(backend="tensorrt", precision="fp16", tensorrt=options)
-    assert any("does not fit into the workspace" in caveat.message for caveat in caveats_of(graph, found, workload))
+    assert any("does not fit into the workspace" in caveat.message for caveat in caveats_of(graph, found, workload, None))

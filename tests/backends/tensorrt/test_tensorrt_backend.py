@@ -123,6 +123,15 @@ def test_what_an_engine_does_not_do_is_refused(fields: dict[str, Any], told: str
         make({"mode": "infer", "backend": "tensorrt"} | fields)
 
 
+@pytest.mark.parametrize(("card", "told"), [("t4", True), ("l4", False)])
+def test_fp8_is_for_cards_that_have_it(card: str, told: bool) -> None:
+    """Tensor cores of Ada and later multiply it (support matrix of TensorRT 10)."""
+    workload = vramcast.Workload.infer(backend="tensorrt", image=SIDE, precision="fp16", tensorrt={"quantization": "fp8"})
+    answer = vramcast.estimate(network, workload, card)
+    assert any("no fp8 tensor cores" in caveat.message for caveat in answer.caveats) == told
+    assert answer.components["weights"] == WEIGHTS - 2 * CHANNELS + 4 * 2 * CHANNELS, "8 bits; biases stay in fp32"
+
+
 def test_a_profile_is_built_for_its_largest_batch() -> None:
     workload = vramcast.Workload.infer(backend="tensorrt", image=32, tensorrt={"profile": (1, 2, 6)})
     found = vramcast.estimate("torchvision:squeezenet1_1", workload)

@@ -22,10 +22,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree
 
+from vramcast.backends.graphs.blame import refused
 from vramcast.backends.graphs.ultralytics_model import prepare_for_export
 from vramcast.backends.graphs.without_bytes import fake, give_numbers, make_fake
 from vramcast.backends.interface import Progress
-from vramcast.errors import ModelError, UntraceableError, VramcastError, WorkloadError
+from vramcast.errors import ModelError, WorkloadError
 from vramcast.onnx_graph.convert import operator_graph
 from vramcast.onnx_graph.shapes import infer_shapes
 from vramcast.operator_graph import OperatorGraph
@@ -38,9 +39,6 @@ from vramcast.program.tasks.registry import TASKS
 from vramcast.sources.building import build_on_meta
 from vramcast.sources.interface import Model
 from vramcast.workload import Workload
-
-_LONGEST_REASON = 400
-"""Characters of the exporter's message that are shown; it goes on with the whole program."""
 
 
 def export_graph(model: Model, workload: Workload, progress: Progress) -> OperatorGraph:
@@ -58,7 +56,7 @@ def export_graph(model: Model, workload: Workload, progress: Progress) -> Operat
     parameters = sum(parameter.numel() for parameter in module.parameters())
     setting = setting_of(model, workload)
     progress(f"exporting {model.name}")
-    with _quiet(), _refused(model):
+    with _quiet(), refused(model, module):
         exported = export_module(_prepared(module, setting), setting)
         infer_shapes(exported)
     return replace(operator_graph(exported), name=model.name, parameters=parameters)
@@ -142,30 +140,15 @@ def _prepared(module: nn.Module, setting: Setting) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _refused(model: Model) -> Iterator[None]:
-    """Say what torch cannot export, with the reason it gives."""
-    try:
-        yield
-    except VramcastError:
-        raise
-    except Exception as error:
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        reason = " ".join(str(cause).split())[:_LONGEST_REASON]
-        raise UntraceableError(
-            f"{model.source}:{model.name} cannot be exported to ONNX ({type(cause).__name__}: {reason}). "
-            "Export it by its own tools, and name the .onnx file instead."
-        ) from error
-
-
-@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks from standard output and error: they are about the export, not about memory."""
+    """Keep the exporter's remarks from standard output and error: they are about the export, not about memory.
+
+    Where it fails it prints the graph so far (`torch/export/_trace.py`), and logs what it raises besides.
+    """
     level = logging.root.manager.disable
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
+        logging.disable(logging.ERROR)
         try:
             yield
         finally:

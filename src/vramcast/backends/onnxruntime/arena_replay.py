@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
 
 import numpy as np
 
@@ -10,34 +10,13 @@ from vramcast.allocator.bfc_arena import UNLIMITED, ArenaConfig, BfcArena, Chunk
 from vramcast.allocator.driver import Driver
 from vramcast.allocator.history import SegmentHistory
 from vramcast.allocator.interface import Allocator
+from vramcast.allocator.joint_request import Part, Whole, joint_requests
 from vramcast.allocator.replay import replay_on
 from vramcast.allocator.room import Room
 from vramcast.backends.onnxruntime.recording import OUTSIDE, RESERVED
 from vramcast.onnxruntime_options import OnnxRuntimeOptions
 from vramcast.timeline import Segment, Timeline
-from vramcast.trace import Event, Trace
-
-
-@dataclass(slots=True)
-class _Whole:
-    """Memory that was asked for at once, beside the arena's regions."""
-
-    address: int
-    size: int
-    reserved: Chunk | None
-    """None: the arena does not know of it."""
-    used: int = 0
-    live: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """See `ServedBlock`."""
-
-    address: int
-    size: int
-    whole: _Whole
-    died: int
+from vramcast.trace import Trace
 
 
 class SessionMemory:
@@ -49,40 +28,44 @@ class SessionMemory:
         self._driver = driver
         self._beside = 0
         self._history = SegmentHistory()
-        self._requests = _requests(trace)
+        self._requests = joint_requests(trace)
+        self._outside = _events_of(trace, OUTSIDE)
+        self._beside_regions = self._outside | _events_of(trace, RESERVED)
         self._died = trace.freed_at[trace.blocks].tolist()
         phases = trace.event_phases()
         self._run_ends = set((np.flatnonzero(np.diff(phases)) + 1).tolist())
-        self._whole: _Whole | None = None
+        self._whole: Whole | None = None
+        """What parts are being handed out of."""
+        self._reserved: dict[int, Chunk] = {}
+        """Address of what the arena's `Reserve` gave -> its chunk."""
 
     @property
     def reserved(self) -> int:
         """Bytes of regions, of reserved memory, and of what lies beside the arena."""
         return self._arena.reserved + self._beside
 
-    def allocate(self, requested: int, stream: int, event: int) -> Chunk | _Part | None:
+    def allocate(self, requested: int, stream: int, event: int) -> Chunk | Part | None:
         """Serve `requested` bytes where the trace says; None: out of memory."""
         if event in self._run_ends:
             self._arena.end_run()
-        request = self._requests.get(event)
-        if request is None:
+        if event not in self._beside_regions:
             return self._arena.allocate(requested, stream, event)
-        size, is_outside, begins = request
-        if begins:
-            self._whole = self._beside_arena(size, event) if is_outside else self._reserve(size, stream, event)
-        return None if self._whole is None else self._part(self._whole, requested, event)
+        size = self._requests.get(event)
+        if size is not None:
+            self._whole = self._beside_arena(size, event) if event in self._outside else self._reserve(size, stream, event)
+        return None if self._whole is None else self._whole.part(requested, self._died[event])
 
-    def free(self, block: Chunk | _Part) -> None:
+    def free(self, block: Chunk | Part) -> None:
         """Take a block back; what lies beside regions goes back to the device with its last part."""
         if isinstance(block, Chunk):
             self._arena.free(block)
             return
-        whole = block.whole
-        whole.live -= 1
-        if whole.live:
+        if not block.give_back():
             return
-        if whole.reserved is not None:
-            self._arena.release(whole.reserved, block.died)
+        whole = block.whole
+        chunk = self._reserved.pop(whole.address, None)
+        if chunk is not None:
+            self._arena.release(chunk, block.died)
             return
         self._driver.free(whole.address)
         self._history.close(whole.address, block.died)
@@ -96,23 +79,20 @@ class SessionMemory:
         """Return all memory taken from the device, in that order."""
         return tuple(sorted((*self._arena.segments(), *self._history.segments()), key=lambda segment: segment.born))
 
-    def _reserve(self, size: int, stream: int, event: int) -> _Whole | None:
+    def _reserve(self, size: int, stream: int, event: int) -> Whole | None:
         chunk = self._arena.reserve(size, stream, event)
-        return None if chunk is None else _Whole(chunk.address, size, chunk)
+        if chunk is None:
+            return None
+        self._reserved[chunk.address] = chunk
+        return Whole(chunk.address, size)
 
-    def _beside_arena(self, size: int, event: int) -> _Whole | None:
+    def _beside_arena(self, size: int, event: int) -> Whole | None:
         address = self._driver.malloc(size)
         if address is None:
             return None
         self._beside += size
         self._history.open(Segment(address, size, 0, is_small=False, born=event, died=None))
-        return _Whole(address, size, None)
-
-    def _part(self, whole: _Whole, size: int, event: int) -> _Part:
-        part = _Part(whole.address + whole.used, size, whole, self._died[event])
-        whole.used += size
-        whole.live += 1
-        return part
+        return Whole(address, size)
 
 
 def arena_config(options: OnnxRuntimeOptions) -> ArenaConfig:
@@ -129,24 +109,11 @@ def arena_config(options: OnnxRuntimeOptions) -> ArenaConfig:
 
 def replay_session(trace: Trace, options: OnnxRuntimeOptions, room: Room) -> Timeline:
     """Play a trace to the arena that the options make, with so much room on the card."""
-    memory: Allocator[Chunk | _Part] = SessionMemory(Driver(room.limit), arena_config(options), trace)
+    memory: Allocator[Chunk | Part] = SessionMemory(Driver(room.limit), arena_config(options), trace)
     return replay_on(trace, memory, room.crowded)
 
 
-def _requests(trace: Trace) -> dict[int, tuple[int, bool, bool]]:
-    """Return, per event that allocates beside regions: bytes of the whole request, whether the arena knows of it, whether it begins there."""
-    kinds = {index: name in OUTSIDE for index, name in enumerate(trace.operators) if name in RESERVED | OUTSIDE}
-    if not kinds:
-        return {}
-    operators = trace.operation_operators[trace.operations]
-    events = np.flatnonzero(np.isin(operators, list(kinds)) & (trace.kinds == Event.ALLOCATE))
-    totals: dict[int, int] = {}
-    for event in events.tolist():
-        operation = int(trace.operations[event])
-        totals[operation] = totals.get(operation, 0) + int(trace.sizes[trace.blocks[event]])
-    found, met = {}, set()
-    for event in events.tolist():
-        operation = int(trace.operations[event])
-        found[event] = totals[operation], kinds[int(operators[event])], operation not in met
-        met.add(operation)
-    return found
+def _events_of(trace: Trace, operators: Collection[str]) -> set[int]:
+    """Return the events of operations by these names."""
+    numbers = [index for index, name in enumerate(trace.operators) if name in operators]
+    return set(np.flatnonzero(np.isin(trace.operation_operators[trace.operations], numbers)).tolist())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from vramcast.backends.onnxruntime.kernels import CUDA
 from vramcast.backends.onnxruntime.session import Session
 from vramcast.operator_graph import OperatorGraph
 from vramcast.trace import Caveat
@@ -13,7 +14,7 @@ from vramcast.workload import Workload
 _KNOWN_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft", "ai.onnx.ml", "com.ms.internal.nhwc"})
 _DATA_DEPENDENT = frozenset({"NonZero", "NonMaxSuppression", "Unique", "Compress", "Loop", "If", "Scan"})
 _QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear"})
-_WITH_SCRATCH = frozenset({"TopK", "NonMaxSuppression", "Attention", "MultiHeadAttention", "LSTM", "GRU", "InstanceNormalization", "GroupNorm"})
+_WITH_SCRATCH = frozenset({"NonMaxSuppression", "Attention", "MultiHeadAttention", "LSTM", "GRU", "InstanceNormalization", "GroupNorm"})
 
 
 def caveats_of(graph: OperatorGraph, session: Session, workload: Workload) -> Iterator[Caveat]:
@@ -30,6 +31,9 @@ def caveats_of(graph: OperatorGraph, session: Session, workload: Workload) -> It
     depends = Counter({name: operators[name] for name in _DATA_DEPENDENT if operators[name]})
     if depends:
         yield Caveat(f"Shapes that depend on data are taken at the sizes the graph states, subgraphs as one node: {_listed(depends)}.")
+    absent = Counter(node.operator for node in session.graph.nodes if not CUDA.has(node, session.graph.tensors))
+    if absent:
+        yield Caveat(f"The CUDA provider has no kernels for these, which run on the host: {_listed(absent)}.")
     if any(operators[name] for name in _QUANTIZED):
         yield Caveat("Quantized graphs run as they are written: kernels for quantized types, which ONNX Runtime would fuse, are not chosen.")
     scratch = Counter({name: operators[name] for name in _WITH_SCRATCH if operators[name]})
@@ -44,8 +48,6 @@ def caveats_of(graph: OperatorGraph, session: Session, workload: Workload) -> It
 
 def _crossing(session: Session) -> int:
     """Return the bytes of values that lie on the host and are read by nodes on the device, beyond what these read there."""
-    from vramcast.backends.onnxruntime.kernels import CUDA
-
     names = {
         name
         for index, node in enumerate(session.graph.nodes)

@@ -9,6 +9,10 @@ Kernels say it in their registration (`KernelDefBuilder`), onnxruntime/core/prov
 - `InputMemoryType(OrtMemTypeCPUInput, i)`: input i is read on the host.
 - `OutputMemoryType(OrtMemTypeCPUOutput, i)`: the output is written on the host.
 
+A node that no kernel of the provider is registered for runs on the host (the CPU provider), and so do most quantized ones: the provider has
+`QuantizeLinear`, `DequantizeLinear`, `QAttention`, and `MatMulInteger` of two signed matrices (cuda_execution_provider.cc,
+cuda_contrib_kernels.cc; docs/OperatorKernels.md, commit 001d12d).
+
 Which of the operators below were read and which are taken over from the kind they belong to is said at each table.
 """
 
@@ -17,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from vramcast.operator_graph import GraphNode
+from vramcast.operator_graph import GraphNode, GraphTensor
 
 _SHAPES_ONLY = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout")
 """Reshape was read; that the others alias their input in the same way is assumed (the CPU's do)."""
@@ -32,6 +36,12 @@ _HOST_INPUTS: Mapping[str, tuple[int, ...]] = {
 """Shapes, axes, sizes and bounds. Reshape was read; of the others it is assumed: the host needs them to launch the kernel."""
 _HOST_OUTPUTS = frozenset({"Shape", "Size"})
 
+_WITHOUT_KERNEL = frozenset({
+    "ConvInteger", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "QGemm", "QLinearAdd", "QLinearMul", "QLinearConcat", "QLinearSoftmax",
+    "QLinearSigmoid", "QLinearLeakyRelu", "QLinearAveragePool", "QLinearGlobalAveragePool", "QLinearReduceMean", "QLinearWhere",
+    "DynamicQuantizeMatMul", "DynamicQuantizeLSTM", "MatMulIntegerToFloat",
+})  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class KernelTable:
@@ -43,6 +53,13 @@ class KernelTable:
     """Inputs whose memory the first output may take, in the order in which they are tried."""
     host_inputs: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     host_outputs: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+    """Operators that the provider has no kernel for."""
+
+    def has(self, node: GraphNode, tensors: Mapping[str, GraphTensor]) -> bool:
+        """Whether the provider has a kernel for a node."""
+        is_unsigned = node.operator == "MatMulInteger" and any(tensors[name].dtype != "int8" for name in node.inputs[:2])
+        return not (self.absent and (node.operator in self.absent or is_unsigned))
 
     def alias(self, node: GraphNode, output: int) -> str | None:
         """Return the input that an output must share memory with."""
@@ -62,4 +79,4 @@ class KernelTable:
         return node.operator in self.host_outputs
 
 
-CUDA = KernelTable(frozenset(_SHAPES_ONLY), dict.fromkeys(_ACTIVATIONS, (0,)), _HOST_INPUTS, _HOST_OUTPUTS)
+CUDA = KernelTable(frozenset(_SHAPES_ONLY), dict.fromkeys(_ACTIVATIONS, (0,)), _HOST_INPUTS, _HOST_OUTPUTS, _WITHOUT_KERNEL)

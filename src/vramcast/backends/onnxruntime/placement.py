@@ -1,7 +1,8 @@
-"""Which nodes run on the host although the CUDA provider has a kernel for them, and which values lie in host memory.
+"""Which nodes run on the host, and which values lie in host memory: those that the CUDA provider has no kernel for, and some that it has one for.
 
-Read in `GetCpuPreferredNodes` (`onnxruntime/core/framework/fallback_cpu_capability.cc`, commit 039e489): what only computes shapes is left to the
-host. The walk begins at the readers of what kernels write on the host (`Shape`), and goes on from a node that is placed there to its readers.
+The latter were read in `GetCpuPreferredNodes` (`onnxruntime/core/framework/fallback_cpu_capability.cc`, commit 039e489): what only computes shapes is
+left to the host. The walk begins at the readers of what kernels write on the host (`Shape`), and goes on from a node that is placed there to its
+readers.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def host_nodes(graph: SessionGraph, order: tuple[int, ...], kernels: KernelTable
             for reader in graph.consumers.get(name, ()):
                 heapq.heappush(candidates, (places[reader], reader))
 
+    absent = frozenset(index for index, node in enumerate(graph.nodes) if not kernels.has(node, graph.tensors))
     for node in graph.nodes:
         if kernels.writes_on_host(node):
             on_host.update(node.outputs)
@@ -36,14 +38,14 @@ def host_nodes(graph: SessionGraph, order: tuple[int, ...], kernels: KernelTable
     visited: set[int] = set()
     while candidates:
         _, index = heapq.heappop(candidates)
-        if index not in visited:
+        if index not in visited and index not in absent:
             visited.add(index)
             node = graph.nodes[index]
             if _belongs_on_host(graph, node, on_host, kernels):
                 placed.add(index)
                 on_host.update(node.outputs)
                 push_readers(node)
-    return frozenset(placed)
+    return frozenset(placed) | absent
 
 
 def host_values(graph: SessionGraph, nodes: frozenset[int], kernels: KernelTable) -> frozenset[str]:

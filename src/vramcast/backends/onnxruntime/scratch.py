@@ -7,6 +7,8 @@
   (`AlgoSearchWorkspaceSize`), which comes by `Reserve` and goes back at once (`GetTransientScratchBuffer`, conv_8.h, commit 18e4a2e).
 - Matrix products: cuBLAS has a workspace of its own, outside of the arena, from the first product on: 32 MiB on Hopper, 4 MiB before (cuBLAS
   documentation, `cublasSetWorkspace`, as quoted in pytorch pull request 120925). Newer architectures are taken to be as Hopper is.
+- `TopK` of up to 4,096 sorted values keeps what it needs in shared memory; of more, two arrays of keys and two of indices, of one row (`TopKImpl`,
+  core/providers/cuda/math/topk_impl.cuh, commit 050b983). What CUB's radix sort takes beside them, and builds that split long rows, is not counted.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ ALGO_SEARCH_WORKSPACE = 32 * MIB
 _CONVOLUTIONS = frozenset({"Conv", "FusedConv", "NhwcConv", "ConvTranspose"})
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "Attention", "MultiHeadAttention", "Einsum"})
 _LARGE_SINCE, _LARGE, _SMALL = 9, 32 * MIB, 4 * MIB
+_MOST_IN_SHARED_MEMORY, _INDEX = 16 * 256, 8
+"""Values that a block of 256 threads sorts; bytes of an index."""
 _RULE = ConvolutionRule()
 
 
@@ -40,6 +44,8 @@ class KernelScratch:
 
     def workspace(self, node: GraphNode, tensors: Mapping[str, GraphTensor]) -> int:
         """Return what a kernel takes while it runs."""
+        if node.operator == "TopK":
+            return _selection(node, tensors)
         found = _convolution(node, tensors)
         if found is None:
             return 0
@@ -64,6 +70,15 @@ class KernelScratch:
     def _limit(self) -> int:
         searched = self._options.cudnn == 8 and self._options.cudnn_conv_algo_search == "EXHAUSTIVE"
         return ALGO_SEARCH_WORKSPACE if searched and not self._options.cudnn_conv_use_max_workspace else 2**62
+
+
+def _selection(node: GraphNode, tensors: Mapping[str, GraphTensor]) -> int:
+    source, values = tensors[node.inputs[0]], tensors[node.outputs[0]]
+    if not source.shape or not _number(node, "sorted", 1):
+        return 0
+    axis = _number(node, "axis", -1) % len(source.shape)
+    row = source.shape[axis]
+    return 2 * row * (source.size // max(source.elements, 1) + _INDEX) if values.shape[axis] > _MOST_IN_SHARED_MEMORY else 0
 
 
 def _convolution(node: GraphNode, tensors: Mapping[str, GraphTensor]) -> Convolution | None:

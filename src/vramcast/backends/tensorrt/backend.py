@@ -38,7 +38,7 @@ class TensorRt:
         progress("fusing and planning")
         engine = build(graph, workload.precision, workload.tensorrt, capability or _NO_CARD)
         subject = Subject(model.name, model.source, graph.parameters, 0)
-        return record(engine, subject, workload.tensorrt.contexts, caveats_of(graph, engine, workload))
+        return record(engine, subject, workload.tensorrt.contexts, caveats_of(graph, engine, workload, capability))
 
     def on_card(self, trace: Trace, workload: Workload, card: GpuSpec | None) -> Trace:
         """Return the trace as it is: scratch is part of the plan."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vramcast.backends.interface import Capability
 from vramcast.backends.tensorrt.layers import Engine, Kind
 from vramcast.operator_graph import OperatorGraph
 from vramcast.trace import Caveat
@@ -12,11 +13,13 @@ from vramcast.workload import Workload
 
 _MOST_PERSISTENT = 128 * KIB
 """Per context: engines of TensorRT 8.6 to 10.12 in the logs have 0 to 122 KiB."""
+_FP8_SINCE: Capability = (8, 9)
+"""Ada (support matrix, "Hardware and precision", TensorRT 10)."""
 _WINOGRAD = 16 / 9
 """Elements of a 3x3 kernel transformed for tiles of 2x2 (Lavin and Gray, 2016), by elements before."""
 
 
-def caveats_of(graph: OperatorGraph, engine: Engine, workload: Workload) -> Iterator[Caveat]:
+def caveats_of(graph: OperatorGraph, engine: Engine, workload: Workload, capability: Capability | None) -> Iterator[Caveat]:
     """Yield what was not modelled, or only assumed."""
     yield from graph.caveats
     options = workload.tensorrt
@@ -28,9 +31,10 @@ def caveats_of(graph: OperatorGraph, engine: Engine, workload: Workload) -> Iter
     if workload.precision in ("fp32", "tf32") and options.quantization == "none":
         yield Caveat("Weights of 3x3 convolutions may be stored transformed (Winograd).", _transformed(graph, engine))
     if options.quantization != "none" and not any(node.operator == "QuantizeLinear" for node in graph.nodes):
-        yield Caveat(
-            f"The graph states no scales: all layers with integer kernels are taken to be calibrated, the others run in {workload.precision}."
-        )
+        given = "calibrated" if options.quantization == "int8" else "given some (builders calibrate for int8 alone)"
+        yield Caveat(f"The graph states no scales: all layers with 8-bit kernels are taken to be {given}, the others run in {workload.precision}.")
+    if options.quantization == "fp8" and capability is not None and capability < _FP8_SINCE:
+        yield Caveat("The card has no fp8 tensor cores, and TensorRT builds no fp8 engine for it.")
     if engine.uncovered:
         named = ", ".join(f"{name} ({count})" for name, count in sorted(engine.uncovered.items()))
         yield Caveat(f"Operators without a rule, taken as kernels of their own without scratch; TensorRT may need a plugin for them: {named}.")

@@ -1,7 +1,8 @@
 """GELU and SiLU, written as several nodes, as one.
 
-After `GeluFusion` (basic from opset 20 on; extended before: the outcome is the same), `BiasGeluFusion` and `QuickGeluFusion`
-(onnxruntime/core/optimizer/{gelu,bias_gelu,quick_gelu}_fusion.cc). `QuickGelu` computes x * sigmoid(alpha x), of which SiLU is the case alpha = 1.
+After `GeluFusion` (basic from opset 20 on; extended before: the outcome is the same), `FastGeluFusion`, `BiasGeluFusion` and `QuickGeluFusion`
+(onnxruntime/core/optimizer/{gelu,fast_gelu,bias_gelu,quick_gelu}_fusion.cc). `QuickGelu` computes x * sigmoid(alpha x), of which SiLU is the case
+alpha = 1.
 """
 
 from __future__ import annotations
@@ -30,6 +31,21 @@ def fuse_gelu(editor: GraphEditor) -> None:
             editor.fuse(
                 (scaled, index, addition, product, *found), GraphNode(node.name, "Gelu", (source,), last.outputs, _MS_DOMAIN, {}, node.module)
             )
+
+
+def fuse_fast_gelu(editor: GraphEditor) -> None:
+    """0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))), as GPT-2 writes it."""
+    for index, node in nodes_of(editor, "Tanh"):
+        before = _cubic(editor, node.inputs[0])
+        addition = follower(editor, index, "Add")
+        product = None if addition is None else follower(editor, addition, "Mul")
+        if before is None or addition is None or product is None:
+            continue
+        source, makers = before
+        found = _halves(editor, product, editor.nodes[addition].outputs[0], source)
+        if found is not None:
+            fused = GraphNode(node.name, "FastGelu", (source,), editor.nodes[found[0]].outputs, _MS_DOMAIN, {}, node.module)
+            editor.fuse((*makers, index, addition, product, *found), fused)
 
 
 def fuse_bias_gelu(editor: GraphEditor) -> None:
@@ -63,6 +79,24 @@ def fuse_quick_gelu(editor: GraphEditor) -> None:
 
 def _quick_gelu(node: GraphNode, source: str, last: GraphNode) -> GraphNode:
     return GraphNode(f"{node.name}_quick_gelu", "QuickGelu", (source,), last.outputs, _MS_DOMAIN, {}, last.module)
+
+
+def _cubic(editor: GraphEditor, name: str) -> tuple[str, tuple[int, ...]] | None:
+    """Return the source of a scaled sum of it and its scaled cube, and the nodes that make that."""
+    scaled = maker(editor, name, "Mul")
+    total = None if scaled is None else _scaled_source(editor, editor.nodes[scaled])
+    addition = None if total is None else maker(editor, total, "Add")
+    if scaled is None or addition is None:
+        return None
+    for source in editor.nodes[addition].inputs:
+        other = other_input(editor.nodes[addition], source)
+        weighted = None if other is None else maker(editor, other, "Mul")
+        cube = None if weighted is None else _scaled_source(editor, editor.nodes[weighted])
+        power = None if cube is None else maker(editor, cube, "Pow")
+        if weighted is not None and power is not None and editor.nodes[power].inputs[0] == source:
+            makers = power, weighted, addition, scaled
+            return (source, makers) if all(editor.only_consumer(editor.nodes[one].outputs[0]) is not None for one in makers) else None
+    return None
 
 
 def _scaled_source(editor: GraphEditor, node: GraphNode) -> str | None:
