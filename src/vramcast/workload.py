@@ -13,6 +13,7 @@ import msgspec
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
+from vramcast.lora_options import Lora, check_lora
 from vramcast.onnxruntime_options import OnnxRuntimeOptions, check_onnxruntime
 from vramcast.tensorrt_options import TensorRtOptions, check_tensorrt
 from vramcast.weight_formats import WeightFormat
@@ -127,6 +128,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     An engine of TensorRT is built in it; `fp32` allows TF32 there, as its builder does by default."""
     weights: str | None = None
     """How the weights of linear layers are packed: a format of `weight_formats.FORMATS`, such as `int4-nf4`; None: as `precision` says."""
+    lora: Lora | None = None
+    """Low-rank adapters beside a frozen base; None: the model itself is trained."""
     optimizer: Optimizer = "adamw"
     optimizer_loop: OptimizerLoop = "default"
     """`default` is what torch does on CUDA: `foreach` where there is one."""
@@ -311,6 +314,7 @@ def _check_values(workload: Workload) -> None:
 def _check_combinations(workload: Workload) -> None:
     check_tensorrt(workload)
     check_onnxruntime(workload)
+    check_lora(workload)
     if not workload.is_training:
         _check_inference(workload)
     elif workload.new_tokens is not None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from vramcast.program.adapters import attach_adapters, require_input_gradients
 from vramcast.program.checkpointing import checkpoint_blocks, checkpoint_named
 from vramcast.program.freezing import freeze
 from vramcast.program.language_habits import apply_language_habits
-from vramcast.program.precision import convert
+from vramcast.program.precision import convert, module_dtype
 from vramcast.program.probe import Probe
 from vramcast.program.program import Program, setting_of
 from vramcast.program.tasks.registry import TASKS
@@ -21,11 +22,13 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     """Take a freshly built module on the device and get it ready for the workload.
 
     Raises:
-        WorkloadError: a pattern of `freeze` meets no parameter, one of `checkpoint_modules` no module, or a habit of language models does not
-            go with this one.
+        WorkloadError: a pattern of `freeze` meets no parameter, one of `checkpoint_modules` no module, a name in `lora` no layer, or a habit of
+            language models does not go with this one.
     """
     setting = setting_of(model, workload)
     convert(module, workload.precision)
+    if workload.lora is not None:
+        attach_adapters(module, workload.lora, module_dtype(workload.precision))
     if workload.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train(workload.is_training)
@@ -37,6 +40,8 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     task.prepare(module, setting, probe)
     if workload.checkpointing:
         checkpoint_blocks(module, probe)
+    if workload.checkpointing and workload.lora is not None:
+        require_input_gradients(module)
     if workload.checkpoint_modules:
         checkpoint_named(module, workload.checkpoint_modules)
     return Program(module, task, setting)

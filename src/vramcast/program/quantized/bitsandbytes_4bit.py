@@ -22,13 +22,14 @@ NEVER_DIRECT = 1536
 
 
 class FourBitLayer(PackedLayer):
-    """`Linear4bit`."""
+    """`Linear4bit`: computes in a type of its own, and returns the input's (0.50.2, `nn/modules.py`, `Linear4bit.forward`)."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply `x`, vectors of `in_features`."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            return _multiplied(x, self)
-        return self.product(x)
+        dtype = x.dtype
+        x = x.to(self.compute_dtype)
+        output = _multiplied(x, self) if torch.is_grad_enabled() and x.requires_grad else self.product(x)
+        return output.to(dtype)
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Make what the kernels make; the packed weight alone serves a few vectors."""

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from vramcast.errors import WorkloadError
-from vramcast.program.precision import module_dtype
+from vramcast.program.precision import compute_dtype, module_dtype
 from vramcast.program.quantized.awq import AwqLayer
 from vramcast.program.quantized.bitsandbytes_4bit import FEW, NEVER_DIRECT, FourBitLayer
 from vramcast.program.quantized.bitsandbytes_8bit import OUTLIER_SHARE, EightBitLayer
@@ -94,6 +94,7 @@ def _packed(module: nn.Module, name: str, linear: nn.Module, form: WeightFormat,
     if bias is None and form.name in _IN_HALF and workload.habits.packed_bias == "always":
         bias = nn.Parameter(weight.new_zeros(outputs), requires_grad=False)
     layer = _LAYERS[form.name](outputs, inputs, bias, form.packed(outputs, inputs), weight)
+    layer.compute_dtype = compute_dtype(workload.precision)
     module.set_submodule(name, layer)
     return layer
 
