@@ -32,18 +32,22 @@ GPT2 = {
     "model_type": "gpt2", "architectures": ["GPT2LMHeadModel"], "n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 1000, "n_positions": 128,
     "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
 }  # fmt: skip
-CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
-    "llama": (LLAMA, {"rank": 8}, "fp32"),
-    "llama all-linear": (LLAMA, {"rank": 16, "target": ["all-linear"]}, "fp32"),
-    "llama dora": (LLAMA, {"rank": 8, "dora": True}, "fp32"),
-    "llama saved head": (LLAMA, {"rank": 8, "save": ["lm_head"]}, "fp32"),
-    "llama bf16": (LLAMA, {"rank": 8}, "bf16"),
-    "llama bf16 throughout": (LLAMA, {"rank": 8, "target": ["all-linear"], "dtype": "module"}, "bf16"),
-    "bert": (BERT, {"rank": 8}, "fp32"),
-    "gpt2": (GPT2, {"rank": 8}, "fp32"),
-    "gpt2 dora": (GPT2, {"rank": 8, "dora": True}, "fp32"),
+CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str | None]] = {
+    "llama": (LLAMA, {"rank": 8}, "fp32", None),
+    "llama all-linear": (LLAMA, {"rank": 16, "target": ["all-linear"]}, "fp32", None),
+    "llama dora": (LLAMA, {"rank": 8, "dora": True}, "fp32", None),
+    "llama saved head": (LLAMA, {"rank": 8, "save": ["lm_head"]}, "fp32", None),
+    "llama bf16": (LLAMA, {"rank": 8}, "bf16", None),
+    "llama bf16 throughout": (LLAMA, {"rank": 8, "target": ["all-linear"], "dtype": "module"}, "bf16", None),
+    "llama nf4": (LLAMA, {"rank": 8}, "bf16", "int4-nf4"),
+    "llama nf4 throughout": (LLAMA, {"rank": 8, "target": ["all-linear"], "dtype": "module"}, "bf16", "int4-nf4"),
+    "llama nf4 dora": (LLAMA, {"rank": 8, "dora": True}, "bf16", "int4-nf4"),
+    "llama nf4 prepared": (LLAMA, {"rank": 8}, "fp32", "int4-nf4"),
+    "bert": (BERT, {"rank": 8}, "fp32", None),
+    "gpt2": (GPT2, {"rank": 8}, "fp32", None),
+    "gpt2 dora": (GPT2, {"rank": 8, "dora": True}, "fp32", None),
 }
-"""Configuration, fields of `Workload.lora`, precision."""
+"""Configuration, fields of `Workload.lora`, precision, format of packed weights."""
 
 
 def folder_of(config: dict[str, Any], at: Path) -> str:
@@ -53,20 +57,37 @@ def folder_of(config: dict[str, Any], at: Path) -> str:
 
 
 def truth(name: str) -> dict[str, Any]:
-    """Run a case with peft: trained parameters, bytes kept for backward in order, allocations of a step above `SMALL` in order."""
-    config, lora, precision = CASES[name]
+    """Run a case with peft: parameters, bytes kept for backward, and in fp32, where CPU and CUDA do the same, allocations above `SMALL` in order."""
+    config, lora, precision, weights = CASES[name]
     with tempfile.TemporaryDirectory() as place:
         module: Any = Transformers().load(folder_of(config, Path(place))).build(None)
     module.set_attn_implementation("eager")
     module.config.use_cache = False
     if precision == "bf16":
         module.to(torch.bfloat16)
+    if weights == "int4-nf4":
+        _pack(module)
     module = _with_adapters(module, lora).train()
     ids = torch.zeros((BATCH, TOKENS), dtype=torch.int64)
     module(input_ids=ids, labels=ids).loss.backward()
     module.zero_grad()
-    trained = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-    return {"trained": trained, "all": sum(parameter.numel() for parameter in module.parameters()), "saved": _saved(module, ids), "events": _events(module, ids)}
+    trained, everything = module.get_nb_trainable_parameters()
+    figures = {"trained": trained, "all": everything, "saved": saved_bytes(module, ids)}
+    return figures | ({"events": _events(module, ids)} if precision == "fp32" and weights is None else {})
+
+
+def _pack(module: Any) -> None:
+    """Put bitsandbytes' layers in the place of linear ones, as transformers does: all but the output layer."""
+    import bitsandbytes
+
+    for name, layer in list(module.named_modules()):
+        if type(layer) is torch.nn.Linear and layer is not module.get_output_embeddings():
+            dtype = layer.weight.dtype
+            made = bitsandbytes.nn.Linear4bit(layer.in_features, layer.out_features, layer.bias is not None, compute_dtype=dtype, quant_type="nf4")
+            made.weight = bitsandbytes.nn.Params4bit(layer.weight.data, requires_grad=False, compress_statistics=False, quant_type="nf4").to("cpu")
+            made.bias = layer.bias
+            module.set_submodule(name, made)
+    module.is_loaded_in_4bit = True
 
 
 def _with_adapters(module: Any, lora: dict[str, Any]) -> Any:
@@ -81,7 +102,7 @@ def _with_adapters(module: Any, lora: dict[str, Any]) -> Any:
 
 
 def saved_bytes(module: Any, ids: torch.Tensor) -> int:
-    """Return the bytes of the storages that a forward pass keeps for backward, parameters and ids left out."""
+    """Return the bytes of the storages that a forward pass hands to autograd to keep, parameters and ids left out."""
     held = {tensor.untyped_storage().data_ptr() for tensor in [*module.parameters(), *module.buffers(), ids]}
     kept: dict[int, Any] = {}
 
@@ -98,9 +119,6 @@ def saved_bytes(module: Any, ids: torch.Tensor) -> int:
     return sizes
 
 
-_saved = saved_bytes
-
-
 def _events(module: Any, ids: torch.Tensor) -> list[int]:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         outputs = module(input_ids=ids, labels=ids)
@@ -115,5 +133,5 @@ if __name__ == "__main__":
 
     prepare_import()
     torch.manual_seed(0)
-    versions = {name: version(name) for name in ("peft", "torch", "transformers")}
+    versions = {name: version(name) for name in ("peft", "bitsandbytes", "torch", "transformers")}
     GOLDEN.write_text(json.dumps({"versions": versions, "cases": {name: truth(name) for name in CASES}}) + "\n")

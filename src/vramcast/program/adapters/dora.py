@@ -33,11 +33,12 @@ class Magnitude(nn.Module):
         lora_weight = lora_weight.to(x.dtype)
         weight = _unpacked(base)
         weight = weight.to(x.dtype)
-        norm = _row_norms(weight if _is_upright(base) else weight.T, lora_weight.detach(), scaling)
-        scale = (self.weight / norm.detach()).view(1, -1)
+        norm = _row_norms(_upright(weight, base), lora_weight.detach(), scaling)
+        norm = norm.detach()
+        scale = (self.weight / norm).view(1, -1)
         lora_result = lora_b(lora_a(x))
         if base_result is None:
-            base_result = functional.linear(x, weight if _is_upright(base) else weight.T)
+            base_result = functional.linear(x, _upright(weight, base))
         elif base.bias is not None:
             base_result = base_result - base.bias
         return (scale - 1) * base_result + scale * lora_result * scaling
@@ -48,9 +49,11 @@ def _row_norms(weight: torch.Tensor, lora_weight: torch.Tensor, scaling: float) 
     return torch.linalg.norm(weight, dim=1).to(weight.dtype)
 
 
-def _is_upright(base: nn.Module) -> bool:
-    """Whether a weight is stored outputs x inputs, as all but transformers' `Conv1D` are."""
-    return type(base).__name__ != "Conv1D"
+def _upright(weight: torch.Tensor, base: nn.Module) -> torch.Tensor:
+    """Return a weight as outputs x inputs; that of transformers' `Conv1D`, turned, is a parameter of its own (`utils/other.py`, `transpose`)."""
+    if type(base).__name__ != "Conv1D":
+        return weight
+    return nn.Parameter(weight.T) if isinstance(weight, nn.Parameter) else weight.T
 
 
 def _unpacked(base: Any) -> torch.Tensor:
