@@ -11,13 +11,15 @@ import peft_truth
 import pytest
 import torch
 from peft_truth import BATCH, CASES, SMALL, TOKENS
-from traced_steps import events_of, traced
+from torch import nn
+from traced_steps import events_of, held_as, live_bytes, model_of, traced
 
+from vramcast.errors import WorkloadError
 from vramcast.program.prepare import prepare
 from vramcast.program.quantized import pack_weights
 from vramcast.sources.interface import Model
 from vramcast.sources.transformers import Transformers
-from vramcast.trace import Event, Trace
+from vramcast.trace import Component, Event, Trace
 from vramcast.workload import Workload
 
 GOLDEN: dict[str, Any] = json.loads(peft_truth.GOLDEN.read_text())["cases"]
@@ -64,3 +66,102 @@ def _sizes(trace: Trace) -> list[int]:
     events = np.concatenate([events_of(trace, "forward"), events_of(trace, "backward")])
     sizes = (np.where(trace.kinds[events] == Event.ALLOCATE, 1, -1) * trace.sizes[trace.blocks[events]]).tolist()
     return [size for size in sizes if abs(size) > SMALL]
+
+
+SIDE, RANK, ROWS = 256, 4, 64
+
+
+class TwoLayers(nn.Module):
+    """Two linear layers by name, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(SIDE, SIDE)
+        self.blocks = nn.Sequential(nn.Linear(SIDE, SIDE), nn.LayerNorm(SIDE))
+        self.head = nn.Linear(SIDE, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.blocks(self.first(x)))
+
+
+def small(mode: str = "train", **fields: Any) -> Trace:
+    made = Workload.train if mode == "train" else Workload.infer
+    return traced(model_of(TwoLayers), made(**{"inputs": [f"x={ROWS}x{SIDE}"]} | fields))
+
+
+def test_only_adapters_have_gradients_and_states() -> None:
+    trace = small(lora={"rank": RANK, "target": ["first"]}, optimizer="adamw")
+    adapters = 2 * SIDE * RANK
+    last = int(events_of(trace, "optimizer", 1)[-1])
+    assert trace.subject.trainable_parameters == adapters
+    assert held_as(trace, Component.GRADIENTS, last) == adapters * 4
+    assert held_as(trace, Component.OPTIMIZER_STATES, last) == adapters * 2 * 4, "two states; step counts stay on the CPU"
+    assert held_as(trace, Component.WEIGHTS, last) == (trace.subject.parameters) * 4
+
+
+@pytest.mark.parametrize(("precision", "dtype", "size"), [("bf16", "fp32", 4), ("bf16", "module", 2), ("amp-bf16", "module", 4), ("fp32", "fp32", 4)])
+def test_adapters_stay_in_fp32_unless_they_follow_the_base(precision: str, dtype: str, size: int) -> None:
+    trace = small(lora={"rank": RANK, "target": ["first"], "dtype": dtype}, precision=precision, inputs=[f"x={ROWS}x{SIDE}:bfloat16"])
+    gradients = trace.sizes[trace.components == Component.GRADIENTS]
+    assert set(gradients.tolist()) == {SIDE * RANK * size}
+
+
+def test_dropout_keeps_what_is_left_of_the_input_and_a_mask_of_bytes() -> None:
+    def kept(dropout: float) -> int:
+        trace = small(lora={"rank": RANK, "target": ["first", "blocks.0"], "dropout": dropout}, optimizer="sgd", steps=1)
+        return held_as(trace, Component.ACTIVATIONS, int(events_of(trace, "forward")[-1]))
+
+    batch_left, hidden_left_for_hidden, mask = 4, 0, 1
+    assert kept(0.1) - kept(0.0) == ROWS * SIDE * (batch_left + hidden_left_for_hidden + mask)
+
+
+def test_adapters_take_part_in_inference() -> None:
+    plain, adapted = small("infer"), small("infer", lora={"rank": RANK, "target": ["all-linear"]})
+    added = RANK * (4 * SIDE + SIDE + 8)
+    assert adapted.subject.parameters - plain.subject.parameters == added
+    assert adapted.sizes[adapted.components == Component.WEIGHTS].sum() - plain.sizes[plain.components == Component.WEIGHTS].sum() == added * 4
+
+
+@pytest.mark.parametrize(
+    ("lora", "said"),
+    [
+        ({"rank": RANK}, "no choice of its own for TwoLayers.*all-linear, or some of first, blocks.0, head"),
+        ({"rank": RANK, "target": ["q_proj"]}, "'q_proj' matches no layer of TwoLayers. Its linear layers are first, blocks.0, head"),
+        ({"rank": RANK, "target": ["blocks.1"]}, "matches blocks.1, a LayerNorm; adapters of linear layers"),
+        ({"rank": RANK, "target": ["first"], "save": ["classifier"]}, "lora.save 'classifier' names no module.*first, blocks, head"),
+        ({"rank": 0}, "lora.rank is 0"),
+        ({"rank": RANK, "dropout": 1.0}, "lora.dropout is 1.0"),
+        ({"rank": RANK, "target": ["all-linear", "first"]}, "exclude each other"),
+        ({}, "lora has no rank"),
+    ],
+)
+def test_what_does_not_go_is_refused_with_the_way_out(lora: dict[str, Any], said: str) -> None:
+    with pytest.raises(WorkloadError, match=said):
+        small(lora=lora)
+
+
+def test_what_adapters_do_not_go_with_is_refused() -> None:
+    with pytest.raises(WorkloadError, match="freeze 'first' exclude each other"):
+        Workload.train(lora={"rank": RANK}, freeze=["first"])
+    for backend in ("tensorrt", "onnxruntime"):
+        with pytest.raises(WorkloadError, match="merged into the weights"):
+            Workload.infer(lora={"rank": RANK}, backend=backend)
+
+
+def test_packed_and_checkpointed_a_decoder_keeps_inputs_of_blocks_alone(tmp_path: Path) -> None:
+    """QLoRA: what one more token leaves behind is the input of each block in fp32, what the last one gives, and what the head's loss keeps."""
+    folder = peft_truth.folder_of(peft_truth.LLAMA, tmp_path)
+
+    def kept(tokens: int) -> int:
+        lora = {"rank": 8, "target": ["all-linear"]}
+        made = Workload.train(seq=tokens, batch=BATCH, precision="amp-bf16", weights="int4-nf4", lora=lora, steps=1, checkpointing=True)
+        trace = traced(Transformers().load(folder), made)
+        return int(live_bytes(trace)[events_of(trace, "forward")[-1]])
+
+    layers, hidden, vocabulary, head = 2, 64, 1000, 16
+    streams = (layers + 1) * hidden * 4
+    logits, log_softmax = vocabulary * 2, vocabulary * 4
+    ids, norm = 3 * 8, 4
+    cosines_and_sines, position = 2 * head * 4, 8
+    of_all_samples = streams + logits + log_softmax + ids + norm
+    assert kept(96) - kept(64) == 32 * (BATCH * of_all_samples + cosines_and_sines + position)
