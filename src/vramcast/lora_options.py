@@ -26,8 +26,8 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     rank: int
     """`r`: rows of `lora_A`, columns of `lora_B`."""
     target: tuple[str, ...] = ()
-    """`target_modules`: the last parts of layers' names (`q_proj`, `attn.qkv`), patterns of whole names (fnmatch), or `all-linear`: all but the output
-    layer of a transformers model. Empty: peft's own choice for the architecture, such as `q_proj` and `v_proj`."""
+    """`target_modules`: the last parts of layers' names (`q_proj`, `attn.qkv`), patterns of whole names (fnmatch), or `all-linear`: all but the
+    output layer of a transformers model. Empty: peft's own choice for the architecture, such as `q_proj` and `v_proj`."""
     dropout: float = 0.0
     """`lora_dropout`: chance that an input of the adapter is zeroed; a mask and a copy of the input are kept where it is not 0."""
     dtype: Literal["fp32", "module"] = "fp32"

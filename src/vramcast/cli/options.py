@@ -116,8 +116,8 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Checkpointing of such modules alone: model.0 or layer1.*. Repeatable.",
     ),
     _option(_LOOP, "--freeze", multiple=True, metavar="PATTERN", help="Parameters that are not trained: backbone.* or a prefix. Repeatable."),
-    _option(_LOOP, "--lora", "lora_rank", type=int, metavar="RANK", help="Adapters of this rank are trained beside a frozen base (LoRA, as peft)."),
-    _option(_LOOP, "--lora-target", multiple=True, metavar="NAME", help="Layers with adapters: q_proj, *.fc1 or all-linear. Repeatable; peft's, if none."),
+    _option(_LOOP, "--lora", "lora_rank", type=int, metavar="RANK", help="Adapters of this rank are trained beside a frozen base, as by peft."),
+    _option(_LOOP, "--lora-target", multiple=True, metavar="NAME", help="Layers with adapters: q_proj, *.fc1, all-linear. Repeatable."),
     _option(_LOOP, "--lora-dropout", type=float, metavar="P", help="Dropout before the adapters."),
     _option(_LOOP, "--lora-dtype", type=click.Choice(["fp32", "module"]), help="Adapters in fp32 (peft's default), or in the base's type."),
     _option(_LOOP, "--lora-save", multiple=True, metavar="NAME", help="Modules trained in full beside adapters (modules_to_save). Repeatable."),
@@ -202,7 +202,7 @@ def workload_from(options: Options) -> Workload:
     if "batch" not in whole.get("validation", {"batch": None}):
         raise WorkloadError("--val-precision, --val-image and --val-ema describe a validation pass whose batch is not known. Add --val-batch N.")
     if "rank" not in whole.get("lora", {"rank": None}):
-        raise WorkloadError("--lora-target, --lora-dropout, --lora-dtype, --lora-save and --dora describe adapters of no known rank. Add --lora RANK.")
+        raise WorkloadError("--lora-target, -dropout, -dtype and -save, and --dora, describe adapters of a rank that is not known. Add --lora RANK.")
     return make(given | whole)
 
 

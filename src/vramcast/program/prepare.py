@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from vramcast.program.adapters import attach_adapters, require_input_gradients
+from vramcast.program.adapters import attach_adapters
 from vramcast.program.checkpointing import checkpoint_blocks, checkpoint_named
 from vramcast.program.freezing import freeze
 from vramcast.program.language_habits import apply_language_habits
@@ -40,8 +40,6 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     task.prepare(module, setting, probe)
     if workload.checkpointing:
         checkpoint_blocks(module, probe)
-    if workload.checkpointing and workload.lora is not None:
-        require_input_gradients(module)
     if workload.checkpoint_modules:
         checkpoint_named(module, workload.checkpoint_modules)
     return Program(module, task, setting)

@@ -1,7 +1,8 @@
 """From a module to one with a frozen base and adapters.
 
-peft 0.21.2: `mapping_func.py` (`get_peft_model`), `tuners/tuners_utils.py` (`cast_adapter_dtype`: adapters in fp32 where the base is in 16 bits),
-`utils/other.py` (`prepare_model_for_kbit_training`).
+peft 0.21.2: `mapping_func.py` (`get_peft_model`), `tuners/tuners_utils.py` (`cast_adapter_dtype`: adapters in fp32 where the base is in 16 bits).
+What `prepare_model_for_kbit_training` (`utils/other.py`) does beside, the workload says: all that is not packed in fp32 under autocast (precision
+`amp-bf16`), and checkpointing; that token embeddings give out gradients then is transformers' own doing (5.23, `activation_checkpointing_enable`).
 """
 
 from __future__ import annotations
@@ -51,14 +52,6 @@ def adapter_parameters(module: nn.Module) -> int:
             continue
         added |= {id(parameter): parameter.numel() for parameter in own}
     return sum(added.values())
-
-
-def require_input_gradients(module: nn.Module) -> None:
-    """Let what comes out of the token embeddings require a gradient, as is done where packed layers are checkpointed."""
-    find: Any = getattr(module, "get_input_embeddings", None)
-    embeddings = find() if find is not None else None
-    if isinstance(embeddings, nn.Module) and any(isinstance(layer, PackedLayer) for layer in module.modules()):
-        embeddings.register_forward_hook(lambda _module, _args, output: output.requires_grad_(True))
 
 
 def _sides(layer: Any) -> tuple[int, int]:

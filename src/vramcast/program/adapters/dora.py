@@ -36,17 +36,19 @@ class Magnitude(nn.Module):
         norm = _row_norms(_upright(weight, base), lora_weight.detach(), scaling)
         norm = norm.detach()
         scale = (self.weight / norm).view(1, -1)
-        lora_result = lora_b(lora_a(x))
+        lora_result: torch.Tensor = lora_b(lora_a(x))
+        bias: Any = base.bias
         if base_result is None:
             base_result = functional.linear(x, _upright(weight, base))
-        elif base.bias is not None:
-            base_result = base_result - base.bias
+        elif bias is not None:
+            base_result = base_result - bias
         return (scale - 1) * base_result + scale * lora_result * scaling
 
 
 def _row_norms(weight: torch.Tensor, lora_weight: torch.Tensor, scaling: float) -> torch.Tensor:
     weight = weight + scaling * lora_weight
-    return torch.linalg.norm(weight, dim=1).to(weight.dtype)
+    norms: torch.Tensor = torch.linalg.norm(weight, dim=1)
+    return norms.to(weight.dtype)
 
 
 def _upright(weight: torch.Tensor, base: nn.Module) -> torch.Tensor:

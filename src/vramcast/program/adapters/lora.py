@@ -47,7 +47,7 @@ class LoraLayer(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Add the adapter's output to the base's."""
-        result = self.base_layer(x)
+        result: torch.Tensor = self.base_layer(x)
         dtype = result.dtype
         x = x.to(self.lora_A.weight.dtype)
         if self.lora_magnitude_vector is None:
@@ -62,7 +62,8 @@ class LoraLayer(nn.Module):
         base_result: torch.Tensor | None = result
         if self.training and isinstance(self.lora_dropout, nn.Dropout):
             x, base_result = self.lora_dropout(x), None
-        return result + self.lora_magnitude_vector(x, self.lora_A, self.lora_B, SCALING, self.base_layer, base_result)
+        directed: torch.Tensor = self.lora_magnitude_vector(x, self.lora_A, self.lora_B, SCALING, self.base_layer, base_result)
+        return result + directed
 
 
 class PackedLoraLayer(LoraLayer):
@@ -70,7 +71,7 @@ class PackedLoraLayer(LoraLayer):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Add the adapter's output to the base's, of which 4-bit layers make a copy."""
-        result = self.base_layer(x)
+        result: torch.Tensor = self.base_layer(x)
         if isinstance(self.base_layer, FourBitLayer):
             result = result.clone()
         dtype, is_cast = result.dtype, not torch.is_autocast_enabled()
@@ -79,7 +80,7 @@ class PackedLoraLayer(LoraLayer):
         if self.lora_magnitude_vector is not None:
             result = self._directed(x, result)
             return result.to(dtype) if is_cast else result
-        output = self.lora_B(self.lora_A(self.lora_dropout(x))) * SCALING
+        output: torch.Tensor = self.lora_B(self.lora_A(self.lora_dropout(x))) * SCALING
         if is_cast:
             output = output.to(dtype)
         return result + output
@@ -90,11 +91,11 @@ class AwqLoraLayer(LoraLayer):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Add the adapter's output to the base's."""
-        result = self.base_layer(x)
+        result: torch.Tensor = self.base_layer(x)
         dtype, is_cast = result.dtype, not torch.is_autocast_enabled()
         if is_cast:
             x = x.to(self.lora_A.weight.dtype)
-        output = self.lora_B(self.lora_A(self.lora_dropout(x)))
+        output: torch.Tensor = self.lora_B(self.lora_A(self.lora_dropout(x)))
         if is_cast:
             output = output.to(dtype)
         output = output * SCALING

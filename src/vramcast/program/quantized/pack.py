@@ -82,7 +82,7 @@ def _check(form: WeightFormat, workload: Workload) -> None:
     if form.name in _IN_HALF and workload.precision != "fp16":
         raise WorkloadError(f"weights {form.name!r} and precision {workload.precision!r} exclude each other: its kernels take fp16; use 'fp16'.")
     if workload.is_training and not form.can_train:
-        raise WorkloadError(f"weights {form.name!r} and mode 'train' exclude each other: its kernels have no backward pass.")
+        raise WorkloadError(f"weights {form.name!r} and mode 'train' exclude each other: its kernels have no backward pass. Take int4-nf4 or int8.")
 
 
 def _packed(module: nn.Module, name: str, linear: nn.Module, form: WeightFormat, workload: Workload) -> PackedLayer | None:
