@@ -90,6 +90,8 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`fp32`: a language model's logits are converted to fp32 (`logits.float()`, transformers up to 4.44)."""
     packed_bias: Literal["own", "always"] = "own"
     """`always`: every GPTQ layer has a bias, whether the layer it stands for has one or not (optimum 1.13 to 1.16, `gptq/quantizer.py`)."""
+    packed_input: Literal["freed", "kept"] = "freed"
+    """`kept`: 4-bit layers keep their input for the backward pass, which does not look at it (bitsandbytes before 0.43.2, pull request 1270)."""
     assigner: Literal["library", "all-pairs", "one-hot"] = "library"
     """How a YOLO loss pairs objects with anchors: the installed library's, which compares those that touch; `all-pairs`: ultralytics
     8.0.134 to 8.4.95, 32 bytes a pair; `one-hot`: the yolov9 repository, over 100 bytes a pair (`program/tasks/yolo_assigners.py`)."""

@@ -95,6 +95,8 @@ def _packed(module: nn.Module, name: str, linear: nn.Module, form: WeightFormat,
         bias = nn.Parameter(weight.new_zeros(outputs), requires_grad=False)
     layer = _LAYERS[form.name](outputs, inputs, bias, form.packed(outputs, inputs), weight)
     layer.compute_dtype = compute_dtype(workload.precision)
+    if isinstance(layer, FourBitLayer):
+        layer.keeps_input = workload.habits.packed_input == "kept"
     module.set_submodule(name, layer)
     return layer
 
