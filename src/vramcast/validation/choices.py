@@ -25,6 +25,7 @@ _CHOICES = {
         "the order in which ties of the plan are broken (among several, by the activation rows up to TRT-0083), the exceptions of the fusions, "
         "and that attention with keys of another size is written; weights follow from no choice"
     ),
+    "litgpt": "that inputs of 4-bit layers were kept before bitsandbytes 0.43.2: the change was looked for in its history because of the packed rows",
     "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
 }
 """Set -> what was chosen on it."""
