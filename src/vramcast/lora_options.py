@@ -32,6 +32,8 @@ class Lora(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """`lora_dropout`: chance that an input of the adapter is zeroed; a mask and a copy of the input are kept where it is not 0."""
     dtype: Literal["fp32", "module"] = "fp32"
     """Type of the adapters: fp32 also where the base is in 16 bits (`autocast_adapter_dtype=True`, peft's default), or the base's own."""
+    base: Literal["module", "autocast"] = "module"
+    """Type of the frozen base: as the precision says, or under autocast autocast's own, as of a checkpoint loaded in 16 bits."""
     dora: bool = False
     """`use_dora`: directions and magnitudes apart."""
     save: tuple[str, ...] = ()
@@ -59,6 +61,11 @@ def check_lora(workload: Workload) -> None:
     if workload.freeze:
         named = ", ".join(map(repr, workload.freeze))
         raise WorkloadError(f"{lora} and freeze {named} exclude each other: with adapters the whole base is frozen. Leave freeze out.")
+    if workload.lora.base == "autocast" and workload.autocast_dtype is None:
+        raise WorkloadError(
+            f"lora.base 'autocast' and precision {workload.precision!r} exclude each other: there is no autocast. Take precision 'amp-bf16', "
+            "or leave lora.base out: the base is held as the precision says."
+        )
     if workload.backend in STATIC:
         raise WorkloadError(
             f"{lora} and backend {workload.backend!r} exclude each other: adapters are merged into the weights before export "

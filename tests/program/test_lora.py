@@ -106,6 +106,19 @@ def test_adapters_stay_in_fp32_unless_they_follow_the_base(precision: str, dtype
     assert set(gradients.tolist()) == {SIDE * RANK * size}
 
 
+def test_a_base_loaded_in_16_bits_stays_so_under_autocast() -> None:
+    def held(**lora: Any) -> int:
+        trace = small(lora={"rank": RANK, "target": ["first"], **lora}, precision="amp-bf16")
+        return held_as(trace, Component.WEIGHTS, int(events_of(trace, "forward", 0)[0]))
+
+    adapters, base = 2 * SIDE * RANK, sum(parameter.numel() for parameter in TwoLayers().parameters())
+    assert held() == (base + adapters) * 4
+    assert held(base="autocast") == base * 2 + adapters * 4
+    assert held(base="autocast", dtype="module") == (base + adapters) * 2
+    with pytest.raises(WorkloadError, match="there is no autocast"):
+        small(lora={"rank": RANK, "base": "autocast"}, precision="bf16")
+
+
 def test_dropout_keeps_what_is_left_of_the_input_and_a_mask_of_bytes() -> None:
     def kept(dropout: float) -> int:
         trace = small(lora={"rank": RANK, "target": ["first", "blocks.0"], "dropout": dropout}, optimizer="sgd", steps=1)

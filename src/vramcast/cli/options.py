@@ -120,6 +120,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     _option(_LOOP, "--lora-target", multiple=True, metavar="NAME", help="Layers with adapters: q_proj, *.fc1, all-linear. Repeatable."),
     _option(_LOOP, "--lora-dropout", type=float, metavar="P", help="Dropout before the adapters."),
     _option(_LOOP, "--lora-dtype", type=click.Choice(["fp32", "module"]), help="Adapters in fp32 (peft's default), or in the base's type."),
+    _option(_LOOP, "--lora-base", type=click.Choice(["module", "autocast"]), help="The base in --precision's type, or in autocast's (amp-...)."),
     _option(_LOOP, "--lora-save", multiple=True, metavar="NAME", help="Modules trained in full beside adapters (modules_to_save). Repeatable."),
     _switch(_LOOP, "dora", "Adapters of directions, magnitudes apart (use_dora)."),
     _option(_LOOP, "--zero-grad", type=click.Choice(["start", "before-backward", "after-step"]), help="Where in the loop gradients are cleared."),
@@ -159,7 +160,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 _TENSORRT = TensorRtOptions.__struct_fields__
-_LORA = {"lora_rank": "rank", "lora_target": "target", "lora_dropout": "dropout", "lora_dtype": "dtype", "lora_save": "save", "dora": "dora"}
+_LORA = {"lora_rank": "rank", **{f"lora_{name}": name for name in ("target", "dropout", "dtype", "base", "save")}, "dora": "dora"}
 _VALIDATION = {"val_batch": "batch", "val_precision": "precision", "val_image": "image", "val_ema": "uses_ema"}
 _ENVIRONMENT = Environment.__struct_fields__
 _PARTS = ("validation", "lora", "habits", "environment", "tensorrt", "onnxruntime")
@@ -202,7 +203,7 @@ def workload_from(options: Options) -> Workload:
     if "batch" not in whole.get("validation", {"batch": None}):
         raise WorkloadError("--val-precision, --val-image and --val-ema describe a validation pass whose batch is not known. Add --val-batch N.")
     if "rank" not in whole.get("lora", {"rank": None}):
-        raise WorkloadError("--lora-target, -dropout, -dtype and -save, and --dora, describe adapters of a rank that is not known. Add --lora RANK.")
+        raise WorkloadError("--lora-target, -dropout, -dtype, -base, -save and --dora describe adapters whose rank is not known. Add --lora RANK.")
     return make(given | whole)
 
 

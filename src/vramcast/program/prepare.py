@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from vramcast.program.adapters import attach_adapters
+from vramcast.program.adapters import attach_adapters, hold_base
 from vramcast.program.checkpointing import checkpoint_blocks, checkpoint_named
 from vramcast.program.freezing import freeze
 from vramcast.program.language_habits import apply_language_habits
-from vramcast.program.precision import convert, module_dtype
+from vramcast.program.precision import convert
 from vramcast.program.probe import Probe
 from vramcast.program.program import Program, setting_of
 from vramcast.program.tasks.registry import TASKS
@@ -28,7 +28,7 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     setting = setting_of(model, workload)
     convert(module, workload.precision)
     if workload.lora is not None:
-        attach_adapters(module, workload.lora, module_dtype(workload.precision))
+        attach_adapters(module, workload.lora, hold_base(module, workload))
     if workload.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train(workload.is_training)

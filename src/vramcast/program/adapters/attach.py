@@ -16,8 +16,19 @@ from vramcast.errors import WorkloadError
 from vramcast.lora_options import Lora
 from vramcast.program.adapters.lora import LoraLayer, SavedModule, layer_kind
 from vramcast.program.adapters.targets import named, targets
+from vramcast.program.precision import compute_dtype, module_dtype
 from vramcast.program.quantized.bitsandbytes_4bit import FourBitLayer
 from vramcast.program.quantized.packed_layer import PackedLayer
+from vramcast.workload import Workload
+
+
+def hold_base(module: nn.Module, workload: Workload) -> torch.dtype:
+    """Convert the base to autocast's type, where the workload holds it in that; return the type that it is held in."""
+    if workload.lora is None or workload.lora.base == "module":
+        return module_dtype(workload.precision)
+    dtype = compute_dtype(workload.precision)
+    module.to(dtype)
+    return dtype
 
 
 def attach_adapters(module: nn.Module, lora: Lora, dtype: torch.dtype) -> None:

@@ -24,13 +24,13 @@ _DEFAULTS = {
         ("q_proj", "v_proj"),
     ),
     **dict.fromkeys(("bert", "roberta", "xlm-roberta", "electra", "layoutlm"), ("query", "value")),
-    **dict.fromkeys(("bloom", "gpt_neox", "chatglm", "falcon"), ("query_key_value",)),
+    **dict.fromkeys(("bloom", "gpt_neox", "falcon"), ("query_key_value",)),
     **dict.fromkeys(("gpt2", "gpt_bigcode"), ("c_attn",)),
     "blip-2": ("q", "v", "q_proj", "v_proj"), "deberta-v2": ("query_proj", "value_proj"), "deberta": ("in_proj",), "mpt": ("Wqkv",),
     "codegen": ("qkv_proj",), "phi": ("q_proj", "v_proj", "fc1", "fc2"), "gemma4": ("*language_model.*.q_proj", "*language_model.*.v_proj"),
     "nemotron_h": ("q_proj", "k_proj", "v_proj", "o_proj"), "rwkv": ("key", "value", "receptance", "output"),
 }  # fmt: skip
-"""By `model_type`."""
+"""By `model_type`, of those that transformers 5.23 has."""
 _MOST_NAMED = 12
 """Layers that a message lists."""
 
@@ -98,13 +98,14 @@ def _is_named(name: str, target: str) -> bool:
 
 def _default(module: nn.Module, linear: dict[str, nn.Module]) -> tuple[str, ...]:
     kind = getattr(getattr(module, "config", None), "model_type", None)
-    if kind not in _DEFAULTS:
+    found = tuple(target for target in _DEFAULTS.get(str(kind), ()) if any(_is_named(name, target) for name in linear))
+    if not found:
         whose = f"model type {kind!r}" if kind else type(module).__name__
         raise WorkloadError(
             f"lora has no target, and peft no choice of its own for {whose}. "
             f"Name layers with lora.target (--lora-target): {ALL_LINEAR}, or some of {_listed(linear)}."
         )
-    return _DEFAULTS[kind]
+    return found
 
 
 def _listed(linear: dict[str, nn.Module]) -> str:
