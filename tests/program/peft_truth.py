@@ -43,6 +43,9 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str | None]] = {
     "llama nf4 throughout": (LLAMA, {"rank": 8, "target": ["all-linear"], "dtype": "module"}, "bf16", "int4-nf4"),
     "llama nf4 dora": (LLAMA, {"rank": 8, "dora": True}, "bf16", "int4-nf4"),
     "llama nf4 prepared": (LLAMA, {"rank": 8}, "fp32", "int4-nf4"),
+    "llama autocast": (LLAMA, {"rank": 8, "target": ["all-linear"]}, "amp-bf16", None),
+    "llama autocast, base in 16 bits": (LLAMA, {"rank": 8, "target": ["all-linear"], "base": "autocast"}, "amp-bf16", None),
+    "llama autocast, base in 16 bits, dora": (LLAMA, {"rank": 8, "base": "autocast", "dora": True}, "amp-bf16", None),
     "bert": (BERT, {"rank": 8}, "fp32", None),
     "gpt2": (GPT2, {"rank": 8}, "fp32", None),
     "gpt2 dora": (GPT2, {"rank": 8, "dora": True}, "fp32", None),
@@ -63,7 +66,7 @@ def truth(name: str) -> dict[str, Any]:
         module: Any = Transformers().load(folder_of(config, Path(place))).build(None)
     module.set_attn_implementation("eager")
     module.config.use_cache = False
-    if precision == "bf16":
+    if precision == "bf16" or lora.get("base") == "autocast":
         module.to(torch.bfloat16)
     if weights == "int4-nf4":
         _pack(module)
@@ -72,7 +75,7 @@ def truth(name: str) -> dict[str, Any]:
     module(input_ids=ids, labels=ids).loss.backward()
     module.zero_grad()
     trained, everything = module.get_nb_trainable_parameters()
-    figures = {"trained": trained, "all": everything, "saved": saved_bytes(module, ids)}
+    figures = {"trained": trained, "all": everything, "saved": saved_bytes(module, ids, precision)}
     return figures | ({"events": _events(module, ids)} if precision == "fp32" and weights is None else {})
 
 
@@ -101,7 +104,7 @@ def _with_adapters(module: Any, lora: dict[str, Any]) -> Any:
     return peft.get_peft_model(module, config, autocast_adapter_dtype=lora.get("dtype", "fp32") == "fp32")
 
 
-def saved_bytes(module: Any, ids: torch.Tensor) -> int:
+def saved_bytes(module: Any, ids: torch.Tensor, precision: str) -> int:
     """Return the bytes of the storages that a forward pass hands to autograd to keep, parameters and ids left out."""
     held = {tensor.untyped_storage().data_ptr() for tensor in [*module.parameters(), *module.buffers(), ids]}
     kept: dict[int, Any] = {}
@@ -112,7 +115,8 @@ def saved_bytes(module: Any, ids: torch.Tensor) -> int:
             kept[storage.data_ptr()] = storage
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "amp-bf16")
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), autocast:
         outputs = module(input_ids=ids, labels=ids)
     sizes = sum(storage.nbytes() for storage in kept.values())
     del outputs

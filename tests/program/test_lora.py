@@ -50,7 +50,7 @@ def test_what_is_trained_and_kept_is_what_peft_trains_and_keeps(case: tuple[str,
     module = prepare(module, model, workload(name), Deaf()).module
     ids = torch.zeros((BATCH, TOKENS), dtype=torch.int64)
     assert sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad) == GOLDEN[name]["trained"]
-    assert peft_truth.saved_bytes(module, ids) == GOLDEN[name]["saved"]
+    assert peft_truth.saved_bytes(module, ids, CASES[name][2]) == GOLDEN[name]["saved"]
 
 
 def test_a_training_step_allocates_what_peft_allocates(case: tuple[str, Model]) -> None:
@@ -159,6 +159,18 @@ def test_what_adapters_do_not_go_with_is_refused() -> None:
     for backend in ("tensorrt", "onnxruntime"):
         with pytest.raises(WorkloadError, match="merged into the weights"):
             Workload.infer(lora={"rank": RANK}, backend=backend)
+
+
+def test_layers_that_a_model_wants_in_fp32_are_not_packed_and_have_adapters_all_the_same(tmp_path: Path) -> None:
+    """T5 looks at the weight of the second layer of its MLPs, which transformers packs in no format."""
+    sizes = {"d_model": 32, "d_ff": 64, "d_kv": 8, "num_heads": 4, "num_layers": 1, "vocab_size": 100, "decoder_start_token_id": 0}
+    folder = peft_truth.folder_of({"model_type": "t5", "architectures": ["T5ForConditionalGeneration"], **sizes}, tmp_path)
+    fields: dict[str, Any] = {"seq": 8, "precision": "bf16", "weights": "int8", "steps": 1}
+    trace = traced(Transformers().load(folder), Workload.train(lora={"rank": 1, "target": ["wo"]}, **fields))
+    assert trace.subject.trainable_parameters == 2 * (64 + 32), "one MLP in the encoder, one in the decoder"
+    weights = trace.sizes[trace.components == Component.WEIGHTS].tolist()
+    assert weights.count(32 * 64 * 2) == 2, "wo, in bf16"
+    assert weights.count(32 * 64) == 2, "wi, in bytes"
 
 
 def test_packed_and_checkpointed_a_decoder_keeps_inputs_of_blocks_alone(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Which layers are packed, and what takes their place.
 
-Output layers stay as they are, as do embeddings: transformers 5.23, `quantizers/base.py` (`get_keys_to_not_convert`); AutoGPTQ and AutoAWQ pack
-what lies inside the repeated blocks. A GGUF file packs both.
+Output layers stay as they are, as do embeddings and what a model wants in fp32 (the second layers of T5's MLPs): transformers 5.23,
+`quantizers/base.py` (`get_modules_to_not_convert`); AutoGPTQ and AutoAWQ pack what lies inside the repeated blocks. A GGUF file packs both.
 """
 
 from __future__ import annotations
@@ -102,10 +102,10 @@ def _packed(module: nn.Module, name: str, linear: nn.Module, form: WeightFormat,
 
 
 def _linear_layers(module: nn.Module) -> dict[str, nn.Module]:
-    """Return linear layers by name, the output layer left out; transformers' `Conv1D` (GPT-2) is one, with its weight transposed."""
+    """Return linear layers by name, those left out that stay as they are; transformers' `Conv1D` (GPT-2) is one, with its weight transposed."""
     found = {name: layer for name, layer in module.named_modules() if name and _is_linear(layer)}
-    head = _output_layer(module, found)
-    return {name: layer for name, layer in found.items() if layer is not head}
+    head, kept = _output_layer(module, found), tuple(getattr(module, "_keep_in_fp32_modules", None) or ())
+    return {name: layer for name, layer in found.items() if layer is not head and not any(f".{part}." in f".{name}." for part in kept)}
 
 
 def _is_linear(layer: nn.Module) -> bool:
