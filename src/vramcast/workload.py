@@ -13,6 +13,7 @@ import msgspec
 from vramcast.environment import Environment
 from vramcast.errors import UnknownNameError, WorkloadError
 from vramcast.input_spec import InputSpec
+from vramcast.lora_options import Lora, check_lora
 from vramcast.onnxruntime_options import OnnxRuntimeOptions, check_onnxruntime
 from vramcast.tensorrt_options import TensorRtOptions, check_tensorrt
 from vramcast.weight_formats import WeightFormat
@@ -89,6 +90,8 @@ class Habits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """`fp32`: a language model's logits are converted to fp32 (`logits.float()`, transformers up to 4.44)."""
     packed_bias: Literal["own", "always"] = "own"
     """`always`: every GPTQ layer has a bias, whether the layer it stands for has one or not (optimum 1.13 to 1.16, `gptq/quantizer.py`)."""
+    packed_input: Literal["freed", "kept"] = "freed"
+    """`kept`: 4-bit layers keep their input for the backward pass, which does not look at it (bitsandbytes before 0.43.2, pull request 1270)."""
     assigner: Literal["library", "all-pairs", "one-hot"] = "library"
     """How a YOLO loss pairs objects with anchors: the installed library's, which compares those that touch; `all-pairs`: ultralytics
     8.0.134 to 8.4.95, 32 bytes a pair; `one-hot`: the yolov9 repository, over 100 bytes a pair (`program/tasks/yolo_assigners.py`)."""
@@ -127,6 +130,8 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     An engine of TensorRT is built in it; `fp32` allows TF32 there, as its builder does by default."""
     weights: str | None = None
     """How the weights of linear layers are packed: a format of `weight_formats.FORMATS`, such as `int4-nf4`; None: as `precision` says."""
+    lora: Lora | None = None
+    """Low-rank adapters beside a frozen base; None: the model itself is trained."""
     optimizer: Optimizer = "adamw"
     optimizer_loop: OptimizerLoop = "default"
     """`default` is what torch does on CUDA: `foreach` where there is one."""
@@ -311,6 +316,7 @@ def _check_values(workload: Workload) -> None:
 def _check_combinations(workload: Workload) -> None:
     check_tensorrt(workload)
     check_onnxruntime(workload)
+    check_lora(workload)
     if not workload.is_training:
         _check_inference(workload)
     elif workload.new_tokens is not None:

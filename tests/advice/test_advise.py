@@ -94,6 +94,7 @@ BASES = [
     (["--train", "--preset", "ultralytics", "--batch", "8", "--optimizer", "adamw", "--image-range", "320", "960"], "ultralytics:yolo11n"),
     (["--train", "--channels-last", "--optimizer", "adam", "--allocator", "max_split_size_mb:64", "--batch", "4"], "torchvision:resnet18"),
     (["--infer", "--batch", "4"], "torchvision:resnet18"),
+    (["--train", "--precision", "bf16", "--seq", "64"], "transformers:llama-2-7b"),
 ]
 
 

@@ -46,6 +46,13 @@ EVERY_FIELD: list[tuple[str, Any, list[str]]] = [
     ("inputs", ("x=2x3:int64", "y=2"), ["--input", "x=2x3:int64", "--input", "y=2"]),
     ("precision", "amp-bf16", ["--precision", "amp-bf16"]),
     ("weights", "int4-gptq:64", ["--weights", "int4-gptq:64"]),
+    ("lora", {"rank": 8}, ["--lora", "8"]),
+    (
+        "lora",
+        {"rank": 8, "target": ("q_proj", "*.fc1"), "dropout": 0.1},
+        "--lora 8 --lora-target q_proj --lora-target *.fc1 --lora-dropout 0.1".split(),
+    ),
+    ("lora", {"rank": 8, "dtype": "module", "save": ("head",), "dora": True}, "--lora 8 --lora-dtype module --lora-save head --dora".split()),
     ("optimizer", "sgd", ["--optimizer", "sgd"]),
     ("optimizer_loop", "fused", ["--fused"]),
     ("optimizer_loop", "foreach", ["--foreach"]),
@@ -120,6 +127,8 @@ def test_options_exclude_each_other() -> None:
         fields_from(given("--no-ema", "--ema-device", "cpu"))
     with pytest.raises(WorkloadError, match="--val-batch"):
         workload_from(given("--val-precision", "fp16"))
+    with pytest.raises(WorkloadError, match="Add --lora RANK"):
+        workload_from(given("--lora-target", "q_proj"))
     with pytest.raises(WorkloadError, match="'infer' and checkpointing"):
         workload_from(given("--infer", "--checkpointing"))
 

@@ -115,3 +115,21 @@ def test_gptq_kernels_take_half_precision_alone() -> None:
 def test_a_network_without_linear_layers_is_told_so() -> None:
     with pytest.raises(WorkloadError, match="has none"):
         vramcast.estimate("torchvision:resnet18", Workload.infer(weights="int8"))
+
+
+def test_old_kernels_keep_their_input() -> None:
+    """bitsandbytes before 0.43.2 (pull request 1270): what goes into a packed layer, which nothing else keeps, stays until the backward pass."""
+
+    def kept(**habits: str) -> int:
+        trace = estimate("int4-nf4", "train", habits=habits).trace
+        begin = next(index for index, phase in enumerate(trace.phases) if phase.name == "backward")
+        live = trace.live_blocks(int(np.flatnonzero(trace.event_phases() == begin)[0]))
+        return int(trace.sizes[live].sum())
+
+    assert kept(packed_input="kept") - kept() == ROWS * SIDE * 2
+
+
+def test_four_bits_are_computed_in_autocast_s_type() -> None:
+    """Linear4bit casts its input to the compute type and its output back; the weight is never unpacked to fp32."""
+    workload = Workload.infer(inputs=[f"x={ROWS}x{SIDE}"], precision="amp-bf16", weights="int4-nf4", steps=1)
+    assert sizes(vramcast.estimate(TwoLayers, workload), "packed") == [OUTPUT, MATRIX, OUTPUT, 2 * OUTPUT]

@@ -110,10 +110,10 @@ def test_command_prints_json_and_fails_below_the_baseline(tmp_path: Path, capsys
 
 
 def test_closed_sets_are_passed_over_aloud(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = {name: registry.SETS[name] for name in ("timm-a100", "litgpt")}
+    kept = {name: registry.SETS[name] for name in ("timm-a100", "llm-diffusion")}
     monkeypatch.setattr(registry, "SETS", kept)
     assert main(["validate", "--results", str(tmp_path / "results.jsonl")]) == 0
     captured = capsys.readouterr()
     assert "passed over, as their figures are read from --measured: timm-a100" in captured.err
-    assert "litgpt: 57 rows, 0 of them cases" in captured.out
+    assert "llm-diffusion: 66 rows, 0 of them cases" in captured.out
     assert main(["validate", "timm-a100"]) == 2

@@ -116,6 +116,13 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         help="Checkpointing of such modules alone: model.0 or layer1.*. Repeatable.",
     ),
     _option(_LOOP, "--freeze", multiple=True, metavar="PATTERN", help="Parameters that are not trained: backbone.* or a prefix. Repeatable."),
+    _option(_LOOP, "--lora", "lora_rank", type=int, metavar="RANK", help="Adapters of this rank are trained beside a frozen base, as by peft."),
+    _option(_LOOP, "--lora-target", multiple=True, metavar="NAME", help="Layers with adapters: q_proj, *.fc1, all-linear. Repeatable."),
+    _option(_LOOP, "--lora-dropout", type=float, metavar="P", help="Dropout before the adapters."),
+    _option(_LOOP, "--lora-dtype", type=click.Choice(["fp32", "module"]), help="Adapters in fp32 (peft's default), or in the base's type."),
+    _option(_LOOP, "--lora-base", type=click.Choice(["module", "autocast"]), help="The base in --precision's type, or in autocast's (amp-...)."),
+    _option(_LOOP, "--lora-save", multiple=True, metavar="NAME", help="Modules trained in full beside adapters (modules_to_save). Repeatable."),
+    _switch(_LOOP, "dora", "Adapters of directions, magnitudes apart (use_dora)."),
     _option(_LOOP, "--zero-grad", type=click.Choice(["start", "before-backward", "after-step"]), help="Where in the loop gradients are cleared."),
     _option(_LOOP, "--set-to-none/--keep-grads", "set_to_none", default=None, help="Free cleared gradients, or zero them in place."),
     _option(_LOOP, "--loss", metavar="FILE.py:NAME", help="Loss function: takes outputs, returns a scalar."),
@@ -153,9 +160,10 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
 )
 
 _TENSORRT = TensorRtOptions.__struct_fields__
+_LORA = {"lora_rank": "rank", **{f"lora_{name}": name for name in ("target", "dropout", "dtype", "base", "save")}, "dora": "dora"}
 _VALIDATION = {"val_batch": "batch", "val_precision": "precision", "val_image": "image", "val_ema": "uses_ema"}
 _ENVIRONMENT = Environment.__struct_fields__
-_PARTS = ("validation", "habits", "environment", "tensorrt", "onnxruntime")
+_PARTS = ("validation", "lora", "habits", "environment", "tensorrt", "onnxruntime")
 """Fields that have fields of their own, which can be given one by one."""
 _NAMED_ALIKE = set(Workload.__struct_fields__) - {"ema", *_PARTS}
 
@@ -194,6 +202,8 @@ def workload_from(options: Options) -> Workload:
     whole = {name: {**(beneath.get(name) or {}), **part} for name, part in parts.items()}
     if "batch" not in whole.get("validation", {"batch": None}):
         raise WorkloadError("--val-precision, --val-image and --val-ema describe a validation pass whose batch is not known. Add --val-batch N.")
+    if "rank" not in whole.get("lora", {"rank": None}):
+        raise WorkloadError("--lora-target, -dropout, -dtype, -base, -save and --dora describe adapters whose rank is not known. Add --lora RANK.")
     return make(given | whole)
 
 
@@ -208,6 +218,7 @@ def fields_from(options: Options) -> dict[str, Any]:
     parts = {
         "ema": _ema(options["ema"], options["ema_device"]),
         "validation": {field: options[name] for name, field in _VALIDATION.items() if options[name] is not None},
+        "lora": {field: options[name] for name, field in _LORA.items() if options[name] not in (None, ())},
         "habits": dict(_habit(text) for text in options["habits"]),
         "environment": {field: options[field] for field in _ENVIRONMENT if options[field] is not None},
         "onnxruntime": dict(_session_option(text) for text in options["onnxruntime"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import functools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -73,11 +74,14 @@ def repeated_blocks(module: nn.Module) -> Iterator[nn.Module]:
 def _switched_on(module: nn.Module) -> bool:
     """Turn on a model's own checkpointing, where it has one that works.
 
-    transformers 5.23, modeling_utils.py: `gradient_checkpointing_enable` refuses without `supports_gradient_checkpointing`.
+    transformers 5.23, modeling_utils.py: `activation_checkpointing_enable`, in earlier versions `gradient_checkpointing_enable`, refuses without
+    `supports_gradient_checkpointing`.
     timm 1.0: `set_grad_checkpointing`, which train.py calls for `--grad-checkpointing`, asserts where it is not supported.
     """
     if getattr(module, "supports_gradient_checkpointing", False):
-        module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})  # type: ignore[operator]
+        name = next(name for name in ("activation", "gradient") if hasattr(module, f"{name}_checkpointing_enable"))
+        enable: Any = getattr(module, f"{name}_checkpointing_enable")
+        enable(**{f"{name}_checkpointing_kwargs": {"use_reentrant": False}})
         return True
     switch = getattr(module, "set_grad_checkpointing", None)
     if switch is None:

@@ -34,6 +34,11 @@ def module_dtype(precision: Precision) -> torch.dtype:
     return _MODULE.get(precision, torch.float32)
 
 
+def compute_dtype(precision: Precision) -> torch.dtype:
+    """Return the type that most products are computed in: autocast's, or else the module's."""
+    return _AUTOCAST.get(precision, module_dtype(precision))
+
+
 def convert(module: nn.Module, precision: Precision) -> nn.Module:
     """Return the module in its type; integer buffers stay as they are."""
     return module.to(module_dtype(precision)) if precision in _MODULE else module

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from vramcast.program.adapters import attach_adapters, hold_base
 from vramcast.program.checkpointing import checkpoint_blocks, checkpoint_named
 from vramcast.program.freezing import freeze
 from vramcast.program.language_habits import apply_language_habits
@@ -21,11 +22,13 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     """Take a freshly built module on the device and get it ready for the workload.
 
     Raises:
-        WorkloadError: a pattern of `freeze` meets no parameter, one of `checkpoint_modules` no module, or a habit of language models does not
-            go with this one.
+        WorkloadError: a pattern of `freeze` meets no parameter, one of `checkpoint_modules` no module, a name in `lora` no layer, or a habit of
+            language models does not go with this one.
     """
     setting = setting_of(model, workload)
     convert(module, workload.precision)
+    if workload.lora is not None:
+        attach_adapters(module, workload.lora, hold_base(module, workload))
     if workload.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train(workload.is_training)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 import msgspec
 
 from vramcast.footprint import Calibration, DataSummary, Estimate, Peak
+from vramcast.lora_options import Lora
 from vramcast.reports.glyphs import Glyphs
 from vramcast.units import format_bytes, format_count, format_gib
 from vramcast.verdict import verdict_words
@@ -41,6 +42,8 @@ def subject(estimate: Estimate, glyphs: Glyphs) -> str:
     model = estimate.model
     frozen = model.parameters - model.trainable_parameters
     parameters = f"{format_count(model.parameters)} parameters" + (f", {format_count(frozen)} frozen" if frozen else "")
+    if estimate.workload.get("lora"):
+        parameters = f"{format_count(model.parameters)} parameters, {format_count(model.trainable_parameters)} of adapters"
     card = [estimate.gpu.name] if estimate.gpu else []
     return f" {glyphs.dot} ".join([f"{model.name} ({model.source}), {parameters}", *card])
 
@@ -62,7 +65,10 @@ def task(fields: Mapping[str, object], glyphs: Glyphs, told: Collection[str] = (
     parts.append(workload.precision)
     if workload.is_training:
         parts.append(workload.optimizer + ("" if workload.optimizer_loop == "default" else f" {workload.optimizer_loop}"))
-    unusual = _differences(workload.as_dict(), Workload(backend=None if workload.backend is None else "eager").as_dict())
+    defaults = Workload(backend=None if workload.backend is None else "eager").as_dict()
+    if workload.lora is not None:
+        defaults["lora"] = {**msgspec.to_builtins(Lora(rank=1)), "rank": None}  # the rank is told whatever it is
+    unusual = _differences(workload.as_dict(), defaults)
     return f" {glyphs.dot} ".join([*parts, *settings({name: value for name, value in unusual.items() if name not in (*_SHOWN_FIRST, *told)})])
 
 

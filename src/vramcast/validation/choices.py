@@ -27,6 +27,7 @@ _CHOICES = {
         "that attention with keys of another size is written, and that the graph of TRT-0028 was looked at again because its row was off (it states "
         "scales of its own, and sums stay in fp32); weights follow from no choice"
     ),
+    "litgpt": "that inputs of 4-bit layers were kept before bitsandbytes 0.43.2: the change was looked for in its history because of the packed rows",
     "llm-inference-a100": "the habits of the preset transformers-4.35, found by looking for what these rows lacked",
 }
 """Set -> what was chosen on it."""

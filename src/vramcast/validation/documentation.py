@@ -8,7 +8,7 @@ from vramcast.validation.transformers_trainer import documented
 
 
 class LargeModelDocumentation(CaseSet):
-    """Nothing of it can be expressed yet: models spread over several cards, adapters, quantised weights, diffusion pipelines."""
+    """Nothing of it can be expressed yet: models spread over several cards, training through GPTQ, diffusion pipelines, set-ups not stated."""
 
     name = "llm-diffusion"
     citation = "documentation of torchtitan, torchao, Qwen, PEFT and diffusers; each row of llm_diffusion.csv names its file and commit"
@@ -28,8 +28,10 @@ def _reason_against(row: dict[str, str]) -> str:
         return "diffusion pipelines and their models are no source of models"
     if "gpt-fast" in framework:
         return "generation with a key-value cache by a project's own model code (gpt-fast), reading of the reserved memory not dated"
-    if "LoRA" in extra:
-        return "adapters (LoRA) are no workload option"
-    if "full finetuning" in extra:
+    if "Zero3" in extra:
+        return "sharded over several cards (DeepSpeed ZeRO-3)"
+    if "Q-LoRA" in extra:
+        return "trained through GPTQ's layers by AutoGPTQ's kernels of 2023, which are not forecast; Qwen's model code of then is its own"
+    if "LoRA" in extra or "full finetuning" in extra:
         return "batch, precision and length of sequences are not stated"
     return "batch and shapes are not stated, and the card is not NVIDIA's" if row["gpu"].startswith("AMD") else "the set-up is not stated"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vramcast.advice.lever import Lever
 from vramcast.advice.levers.activations import ATTENTION, CHANNELS_LAST, CHECKPOINTING, CONTIGUOUS, PARTIAL_CHECKPOINTING
+from vramcast.advice.levers.adapters import LORA, QLORA
 from vramcast.advice.levers.data import BATCH, IMAGE, INFERENCE_BATCH, MULTI_SCALE, PREFETCH, SEQUENCE
 from vramcast.advice.levers.frozen import FROZEN_BACKBONE
 from vramcast.advice.levers.libraries import BENCHMARK_OFF, EXPANDABLE_SEGMENTS
@@ -17,5 +18,5 @@ LEVERS: tuple[Lever, ...] = (
     FUSED, FOR_LOOP, SET_TO_NONE, CLEAR_EARLIER, EIGHT_BIT, EMA_ON_CPU,
     CHECKPOINTING, PARTIAL_CHECKPOINTING, ATTENTION,
     PREFETCH, EMPTY_CACHE, VALIDATION_BATCH,
-    BATCH, INFERENCE_BATCH, MULTI_SCALE, IMAGE, SEQUENCE, FROZEN_BACKBONE,
+    BATCH, INFERENCE_BATCH, MULTI_SCALE, IMAGE, SEQUENCE, FROZEN_BACKBONE, LORA, QLORA,
 )  # fmt: skip

@@ -19,7 +19,7 @@ def _frozen(situation: Situation) -> tuple[Change, ...] | str:
         return TRAINING_ONLY
     if model is None:
         return "a number of parameters has no backbone"
-    if workload.freeze:
+    if workload.freeze or workload.lora is not None:
         return "parameters are frozen already"
     if model.task in ("causal-lm", "masked-lm", "seq2seq-lm"):
         return "a language model shares its embeddings with its head"

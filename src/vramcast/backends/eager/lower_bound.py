@@ -8,6 +8,8 @@ import re
 import numpy as np
 
 from vramcast.errors import TooLargeError
+from vramcast.program.adapters import attach_adapters
+from vramcast.program.precision import module_dtype
 from vramcast.program.program import setting_of
 from vramcast.program.tasks.language import sequence_length
 from vramcast.sources.building import build_on_meta
@@ -38,7 +40,10 @@ def trace_lower_bound(model: Model, workload: Workload, reason: TooLargeError) -
     Raises:
         ModelError: the model cannot be built.
     """
-    parameters = list(build_on_meta(model, workload.classes).parameters())
+    module = build_on_meta(model, workload.classes)
+    if workload.lora is not None:
+        attach_adapters(module, workload.lora, module_dtype(workload.precision))
+    parameters = list(module.parameters())
     itemsize = _itemsize(workload.module_dtype)
     weights = sum(parameter.numel() * min(itemsize, parameter.itemsize) for parameter in parameters)
     held = {Component.WEIGHTS: weights, Component.INPUTS: input_bytes(model, workload)}

@@ -9,6 +9,7 @@ from torch import nn
 
 from vramcast.backends.eager.blame import blamed
 from vramcast.collecting import collecting_young_objects_only, not_collecting
+from vramcast.program.adapters import adapter_parameters
 from vramcast.program.prepare import prepare
 from vramcast.program.program import Program
 from vramcast.program.quantized import pack_weights
@@ -62,7 +63,7 @@ def trace_program(
                 held: Any = run(program, tracer)
             recording = tracer.recording()
         del held, program
-    return attribute(recording, _subject(model, module, parameters))
+    return attribute(recording, _subject(model, module, parameters + adapter_parameters(module)))
 
 
 def _subject(model: Model, module: nn.Module, parameters: int) -> Subject:

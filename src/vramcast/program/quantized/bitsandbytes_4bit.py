@@ -22,13 +22,17 @@ NEVER_DIRECT = 1536
 
 
 class FourBitLayer(PackedLayer):
-    """`Linear4bit`."""
+    """`Linear4bit`: computes in a type of its own, and returns the input's (0.50.2, `nn/modules.py`, `Linear4bit.forward`)."""
+
+    keeps_input = False
+    """As before 0.43.2."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Multiply `x`, vectors of `in_features`."""
-        if torch.is_grad_enabled() and x.requires_grad:
-            return _multiplied(x, self)
-        return self.product(x)
+        dtype = x.dtype
+        x = x.to(self.compute_dtype)
+        output = _multiplied(x, self) if torch.is_grad_enabled() and x.requires_grad else self.product(x)
+        return output.to(dtype)
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         """Make what the kernels make; the packed weight alone serves a few vectors."""
@@ -54,11 +58,11 @@ class FourBitLayer(PackedLayer):
 
 
 class _Product(torch.autograd.Function):
-    """Keeps nothing but the layer: the gradient of the input takes the weight, which is unpacked once more."""
+    """Keeps nothing but the layer, up to 0.43.1 also the input: the gradient of the input takes the weight, which is unpacked once more."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor, layer: FourBitLayer) -> torch.Tensor:
-        ctx.layer, ctx.has_bias_gradient = layer, layer.bias is not None and layer.bias.requires_grad
+        ctx.layer, ctx.kept = layer, x if layer.keeps_input else None
         return layer.product(x)
 
     @staticmethod

@@ -1,7 +1,7 @@
 """Which layers are packed, and what takes their place.
 
-Output layers stay as they are, as do embeddings: transformers 5.23, `quantizers/base.py` (`get_keys_to_not_convert`); AutoGPTQ and AutoAWQ pack
-what lies inside the repeated blocks. A GGUF file packs both.
+Output layers stay as they are, as do embeddings and what a model wants in fp32 (the second layers of T5's MLPs): transformers 5.23,
+`quantizers/base.py` (`get_modules_to_not_convert`); AutoGPTQ and AutoAWQ pack what lies inside the repeated blocks. A GGUF file packs both.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from vramcast.errors import WorkloadError
-from vramcast.program.precision import module_dtype
+from vramcast.program.precision import compute_dtype, module_dtype
 from vramcast.program.quantized.awq import AwqLayer
 from vramcast.program.quantized.bitsandbytes_4bit import FEW, NEVER_DIRECT, FourBitLayer
 from vramcast.program.quantized.bitsandbytes_8bit import OUTLIER_SHARE, EightBitLayer
@@ -82,7 +82,7 @@ def _check(form: WeightFormat, workload: Workload) -> None:
     if form.name in _IN_HALF and workload.precision != "fp16":
         raise WorkloadError(f"weights {form.name!r} and precision {workload.precision!r} exclude each other: its kernels take fp16; use 'fp16'.")
     if workload.is_training and not form.can_train:
-        raise WorkloadError(f"weights {form.name!r} and mode 'train' exclude each other: its kernels have no backward pass.")
+        raise WorkloadError(f"weights {form.name!r} and mode 'train' exclude each other: its kernels have no backward pass. Take int4-nf4 or int8.")
 
 
 def _packed(module: nn.Module, name: str, linear: nn.Module, form: WeightFormat, workload: Workload) -> PackedLayer | None:
@@ -94,15 +94,18 @@ def _packed(module: nn.Module, name: str, linear: nn.Module, form: WeightFormat,
     if bias is None and form.name in _IN_HALF and workload.habits.packed_bias == "always":
         bias = nn.Parameter(weight.new_zeros(outputs), requires_grad=False)
     layer = _LAYERS[form.name](outputs, inputs, bias, form.packed(outputs, inputs), weight)
+    layer.compute_dtype = compute_dtype(workload.precision)
+    if isinstance(layer, FourBitLayer):
+        layer.keeps_input = workload.habits.packed_input == "kept"
     module.set_submodule(name, layer)
     return layer
 
 
 def _linear_layers(module: nn.Module) -> dict[str, nn.Module]:
-    """Return linear layers by name, the output layer left out; transformers' `Conv1D` (GPT-2) is one, with its weight transposed."""
+    """Return linear layers by name, those left out that stay as they are; transformers' `Conv1D` (GPT-2) is one, with its weight transposed."""
     found = {name: layer for name, layer in module.named_modules() if name and _is_linear(layer)}
-    head = _output_layer(module, found)
-    return {name: layer for name, layer in found.items() if layer is not head}
+    head, kept = _output_layer(module, found), tuple(getattr(module, "_keep_in_fp32_modules", None) or ())
+    return {name: layer for name, layer in found.items() if layer is not head and not any(f".{part}." in f".{name}." for part in kept)}
 
 
 def _is_linear(layer: nn.Module) -> bool:

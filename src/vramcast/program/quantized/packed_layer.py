@@ -20,6 +20,8 @@ class PackedLayer(nn.Module):
     """
 
     bias: nn.Parameter | None
+    compute_dtype: torch.dtype = torch.float32
+    """What products are computed in, where kernels take several types."""
 
     def __init__(self, outputs: int, inputs: int, bias: nn.Parameter | None, packed: Iterable[PackedTensor], like: torch.Tensor) -> None:
         super().__init__()
