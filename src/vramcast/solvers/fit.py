@@ -50,11 +50,11 @@ def fit(
     report = progress or (lambda _: None)
     workload, summary = for_worst_batch(data, with_backend(workload, found), found, leaving=(vary,), progress=report)
     _check(found, workload, vary, step, at_most)
-    ladder = LADDERS[vary](Points(found, workload, card, _AXES[vary], report), step, at_most)
-    return msgspec.structs.replace(_answer(ladder, vary), data=summary)
+    points = Points(found, workload, card, AXES[vary], report)
+    return msgspec.structs.replace(fit_points(points, vary, step, at_most), data=summary)
 
 
-_AXES = {"batch": BATCH, "image": SQUARE, "seq": SEQUENCE}
+AXES: dict[Varied, tuple[str, ...]] = {"batch": BATCH, "image": SQUARE, "seq": SEQUENCE}
 
 
 def _check(model: Model, workload: Workload, vary: Varied, step: int | None, at_most: int | None) -> None:
@@ -77,6 +77,11 @@ def _check(model: Model, workload: Workload, vary: Varied, step: int | None, at_
         raise WorkloadError(f"step is {step}, but the sides of {name}'s images must be multiples of its stride, {model.stride}.")
     if vary == "seq" and model.image is not None:
         raise WorkloadError(f"vary 'seq' and model {name} exclude each other: it takes images; vary image or batch.")
+
+
+def fit_points(points: Points, vary: Varied, step: int | None = None, at_most: int | None = None) -> Fit:
+    """Find how far a program goes along one of its axes. Raises as `fit`."""
+    return _answer(LADDERS[vary](points, step, at_most), vary)
 
 
 def _answer(ladder: Ladder, vary: Varied) -> Fit:

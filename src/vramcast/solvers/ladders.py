@@ -12,6 +12,7 @@ from fractions import Fraction
 
 from vramcast.family import TraceFamily, fit_sizes, reaching
 from vramcast.family.piece import Piece
+from vramcast.footprint import Peak
 from vramcast.per_target import requested_bytes
 from vramcast.served import Served
 from vramcast.solvers.accumulation import SMALL, FamiliesByAccumulation
@@ -36,8 +37,8 @@ _PROBES = (64, 1024, 2**14, LARGEST_BATCH)
 """Batches at which growth is looked for where small ones tell no family; the weights' own steps may set the peak of small ones."""
 _SHARES = (0.0, 0.27, 0.52, 0.76, 1.0)
 """Where sizes are traced that a family is fitted at, from half the usual size to twice that: no regular steps, which could hide padding."""
-_GUESSES = 3
-"""Rungs looked at in search of a guess where no family tells them, after the first two."""
+_GUESSES = 2
+"""How often a guess is made from two rungs, where no family tells them."""
 
 
 def batches(points: Points, _step: int | None, at_most: int | None) -> Ladder:
@@ -67,8 +68,7 @@ def images(points: Points, step: int | None, at_most: int | None) -> Ladder:
     ladder = Ladder(points, unit, most, Guesses.all_at(min(most, max(1, own // unit))))
     if points.model.task in TASKS_WITH_OBJECTS and points.workload.is_training:
         points.shortcut = FewImages(points).trace
-        ladder.guesses = Guesses.all_at(_guessed_rung(ladder, power=2))
-        return ladder
+        return _size_by_size(ladder, power=2)
     return _over_sizes(ladder, power=2)
 
 
@@ -98,8 +98,7 @@ def _over_sizes(ladder: Ladder, power: int) -> Ladder:
     piece = fit_sizes(points.trace, [ladder.point(rung) for rung in rungs], unit) if len(rungs) == len(_SHARES) else None
     if piece is None:
         ladder.notes.append("byte counts or events do not follow the size by one rule: each size is traced")
-        ladder.guesses = Guesses.all_at(_guessed_rung(ladder, power))
-        return ladder
+        return _size_by_size(ladder, power)
     ladder.guesses = _furthest(ladder, piece)
     points.family = TraceFamily(points.axes, (_verified(ladder, piece),))
     return ladder
@@ -112,9 +111,8 @@ def _verified(ladder: Ladder, piece: Piece) -> Piece:
     for rung in (between, end, max(1, guesses.surely // 2)):
         reached = piece if ladder.point(rung) in piece.box else reaching(piece, ladder.points.trace, ladder.point(rung))
         if reached is None:
-            ladder.notes.append(
-                f"{ladder.points.axes[-1]} {ladder.value(rung)} is not told by those up to {piece.box.high[-1]}: others are traced one by one"
-            )
+            name, high = ladder.points.axes[-1], piece.box.high[-1]
+            ladder.notes.append(f"{name} {ladder.value(rung)} does not follow from those up to {high}: others are traced one by one")
             break
         piece = reached
     return piece
@@ -154,18 +152,30 @@ def _peak(points: Points, batch: int) -> int:
     return int(requested_bytes(points.trace((batch,))).max(initial=0))
 
 
-def _guessed_rung(ladder: Ladder, power: int) -> int:
-    """Return about which rung fits: bytes taken to follow a power of the size, from the last two rungs looked at."""
-    usable = ladder.points.card.usable_bytes if ladder.points.card else 0
+def _size_by_size(ladder: Ladder, power: int) -> Ladder:
+    """Return the ladder where each size is traced: bytes are taken to follow a power of the size, from the last two rungs looked at."""
+    ladder.neighbours = 1
     before = ladder.guesses.expected
     rung = max(1, min(2 * before, ladder.most))
     for _ in range(_GUESSES):
-        two = ladder.estimate_or_none(before), ladder.estimate_or_none(rung)
-        if two[0] is None or two[1] is None or before == rung:
+        low, high = ladder.estimate_or_none(before), ladder.estimate_or_none(rung)
+        if low is None or high is None or before == rung:
             break
-        growth = Fraction(two[1].peak.device_bytes - two[0].peak.device_bytes, rung**power - before**power)
-        if growth <= 0:
-            break
-        room = max(0, int(rung**power + (usable - two[1].peak.device_bytes) / growth))
-        before, rung = rung, max(1, min(ladder.most, math.isqrt(room) if power == 2 else room))
-    return rung
+        ladder.guesses = _guesses(ladder, power, (before, low.peak), (rung, high.peak))
+        before, rung = rung, ladder.guesses.expected
+    return ladder
+
+
+def _guesses(ladder: Ladder, power: int, one: tuple[int, Peak], other: tuple[int, Peak]) -> Guesses:
+    """Return where the ends and the middle of the range would meet what the card has."""
+    usable = ladder.points.card.usable_bytes if ladder.points.card else 0
+
+    def meeting(here: int, there: int) -> int:
+        growth = Fraction(there - here, other[0] ** power - one[0] ** power)
+        room = max(0, int(other[0] ** power + (usable - there) / growth)) if growth > 0 else ladder.most**power
+        return max(1, min(ladder.most, math.isqrt(room) if power == 2 else room))
+
+    early, late = one[1], other[1]
+    return Guesses(
+        meeting(early.high_bytes, late.high_bytes), meeting(early.device_bytes, late.device_bytes), meeting(early.low_bytes, late.low_bytes)
+    )
