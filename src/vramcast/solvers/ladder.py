@@ -42,8 +42,6 @@ class Ladder:
     most: int
     """Rungs."""
     guesses: Guesses
-    neighbours: int = NEIGHBOURS
-    """Rungs above a border that are tried."""
     start: int = 1
     """The lowest rung at which the program runs."""
     failures: dict[int, str] = field(default_factory=dict)
@@ -95,11 +93,11 @@ class Ladder:
 
     def largest(self, level: Level, guess: int) -> int:
         """Return the largest rung that holds, 0 for none; its neighbours above were tried."""
-        return largest(lambda rung: self.holds(rung, level), max(guess, self.start), self.most, self.neighbours)
+        return largest(lambda rung: self.holds(rung, level), max(guess, self.start), self.most, NEIGHBOURS)
 
     def largest_below(self, ceiling: int, level: Level, guess: int) -> int:
         """Return the largest rung up to a ceiling that holds; where forecasts cost little, the rungs beneath it are tried one by one."""
-        found = largest(lambda rung: self.holds(rung, level), max(min(guess, ceiling), self.start), ceiling, self.neighbours)
+        found = largest(lambda rung: self.holds(rung, level), max(min(guess, ceiling), self.start), ceiling, NEIGHBOURS)
         if self.points.family is None or self.points.axes != BATCH:
             return found
         return next((rung for rung in range(min(ceiling, found + _SCANNED), found, -1) if self.holds(rung, level)), found)

@@ -154,7 +154,6 @@ def _peak(points: Points, batch: int) -> int:
 
 def _size_by_size(ladder: Ladder, power: int) -> Ladder:
     """Return the ladder where each size is traced: bytes are taken to follow a power of the size, from the last two rungs looked at."""
-    ladder.neighbours = 1
     before = ladder.guesses.expected
     rung = max(1, min(2 * before, ladder.most))
     for _ in range(_GUESSES):
