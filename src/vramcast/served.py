@@ -23,6 +23,8 @@ from vramcast.timeline import Timeline
 from vramcast.trace import Column, Event, Trace
 from vramcast.workload import Workload
 
+_SEEN = "most reserved in a replay that was ended early"
+
 
 @dataclass(frozen=True, eq=False)
 class Served:
@@ -53,8 +55,11 @@ class Served:
         """Tell whether more is reserved at any instant where there is no limit; a replay ends where that is known."""
         if "wanted" in self.__dict__:
             return self.wanted.peak_reserved > reserved
+        if reserved < self.__dict__.get(_SEEN, 0):
+            return True
         seen = self._replayed(Room(crowded=self._crowded, enough=reserved))
         if seen.peak_reserved > reserved:
+            self.__dict__[_SEEN] = seen.peak_reserved
             return True
         self.__dict__["wanted"] = seen  # it went on to its end
         return False

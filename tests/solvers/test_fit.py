@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 from vramcast.answer import Estimate
 from vramcast.errors import UntraceableError, WorkloadError
 from vramcast.gpu.spec import GpuSpec
 from vramcast.pipeline import estimate
 from vramcast.solvers.fit import fit
-from vramcast.solvers.limits import figures
+from vramcast.solvers.limits import Fit, figures
 from vramcast.workload import Workload
 
 MODEL = "torchvision:resnet18"
@@ -73,6 +76,63 @@ def test_a_preset_s_habits_follow_the_batch() -> None:
     asked = Workload.train(preset="ultralytics", phases="step", image=128, steps=1, batch=found.batch, backend="eager")
     assert found.workload == asked.as_dict()
     assert found.surely == figures(found.batch, estimate(MODEL, asked, CARD))
+
+
+def assert_forecasts(found: Fit, model: str | Callable[[], nn.Module], at: Callable[[int], Workload], gpu: GpuSpec) -> None:
+    """Every row is what `estimate` says of that value, from a trace of its own."""
+    rows = [found.surely, found.expected, found.may, found.beyond]
+    for row in rows:
+        assert row is not None
+        assert row == figures(row.value, estimate(model, at(row.value), gpu))
+    assert found.surely is not None and surely_fits(estimate(model, at(found.surely.value), gpu))  # noqa: PT018
+    assert found.beyond is not None and not may_fit(estimate(model, at(found.beyond.value), gpu))  # noqa: PT018
+
+
+def test_batches_that_accumulate_as_often_are_told_by_one_family() -> None:
+    workload, least = Workload.train(preset="ultralytics", phases="step", image=256, steps=1), card(1600)
+    found = fit(MODEL, workload, least)
+    accumulated = {row.value: max(round(64 / row.value), 1) for row in (found.surely, found.may) if row is not None}
+    assert len(set(accumulated.values())) == 2  # two families
+    assert found.told_by == "family"
+    assert_forecasts(found, MODEL, lambda batch: Workload.train(preset="ultralytics", phases="step", image=256, steps=1, batch=batch), least)
+
+
+def test_large_images_are_told_by_small_ones() -> None:
+    workload, least = Workload.train(batch=2, steps=1), card(1500)
+    found = fit(MODEL, workload, least, vary="image")
+    assert (found.told_by, found.notes) == ("family", ())
+    assert_forecasts(found, MODEL, lambda side: workload.with_fields(image=(side, side)), least)
+
+
+class Windows(nn.Module):
+    """Pads images to whole windows of 56 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        height, width = image.shape[-2:]
+        padded: torch.Tensor = self.layers(nn.functional.pad(image, (0, -width % 56, 0, -height % 56)))
+        return padded
+
+
+def test_where_sizes_follow_no_rule_each_is_traced_and_a_note_says_so() -> None:
+    workload, least = Workload.infer(batch=8, image=(256, 256)), card(1000)
+    found = fit(Windows, workload, least, vary="image")
+    assert found.told_by == "traces"
+    assert found.notes == ("byte counts or events do not follow the size by one rule: each size is traced",)
+    assert_forecasts(found, Windows, lambda side: workload.with_fields(image=(side, side)), least)
+
+
+def test_long_sequences_are_told_by_short_ones(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 128, "vocab_size": 500}
+    more = {"num_key_value_heads": 1, "max_position_embeddings": 2**20}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"], **sizes, **more}))
+    model, workload, least = f"transformers:{tmp_path}", Workload.train(batch=2, steps=1), card(800)
+    found = fit(model, workload, least, vary="seq")
+    assert (found.told_by, found.notes) == ("family", ())
+    assert_forecasts(found, model, lambda length: workload.with_fields(seq=length), least)
 
 
 def test_images_grow_in_steps_of_the_stride() -> None:

@@ -23,3 +23,8 @@ def device_range(reserved: int, context: ContextRange, ratios: Distribution) -> 
 def most_reserved(usable: int, context: ContextRange, ratios: Distribution) -> int:
     """Return what may be reserved, about, for the whole range to lie within `usable`: with more it certainly does not."""
     return math.floor((usable - context.high) / ratios.spread) + 1
+
+
+def most_reserved_at_low_end(usable: int, context: ContextRange, ratios: Distribution) -> int:
+    """Return what may be reserved, about, for the low end of the range to lie within `usable`: with more it certainly does not."""
+    return math.ceil((usable - context.low + 1) * ratios.spread) + 1

@@ -10,8 +10,13 @@ of text generation tell those of any number (`stretched`). Integers throughout; 
 from vramcast.family.batch_family import BatchFamily
 from vramcast.family.batch_fit import fit
 from vramcast.family.builder import build
+from vramcast.family.reach import fit_sizes, reaching
+from vramcast.family.resized import resized
 from vramcast.family.store import load_family, save_family
 from vramcast.family.stretch import merged, resumed, stretched
 from vramcast.family.trace_family import TraceFamily
 
-__all__ = ["BatchFamily", "TraceFamily", "build", "fit", "load_family", "merged", "resumed", "save_family", "stretched"]
+__all__ = [
+    "BatchFamily", "TraceFamily", "build", "fit", "fit_sizes", "load_family", "merged", "reaching", "resized", "resumed", "save_family",
+    "stretched",
+]  # fmt: skip

@@ -24,14 +24,31 @@ class CallForm:
 
 def numbers_of(call: OperatorCall) -> list[int]:
     """Return the whole numbers of a call: shapes, strides and attributes, in the order in which `with_numbers` puts them back."""
-    return list(_numbers(_parts(call)))
+    numbers: list[int] = []
+    for spec in call.inputs:
+        if spec is not None:
+            numbers += spec.shape
+            numbers += spec.stride
+    for value in call.attributes.values():
+        numbers += _numbers(value)
+    return numbers
 
 
 def with_numbers(call: OperatorCall, numbers: Iterable[int]) -> OperatorCall:
     """Return the call with other whole numbers in their places."""
-    given = iter(numbers)
-    inputs = tuple(spec and TensorSpec(_with(spec.shape, given), _with(spec.stride, given), spec.dtype) for spec in call.inputs)
-    return OperatorCall(call.operator, inputs, {name: _with(value, given) for name, value in call.attributes.items()})
+    given = list(numbers)
+    place = 0
+    inputs: list[TensorSpec | None] = []
+    for spec in call.inputs:
+        if spec is None:
+            inputs.append(None)
+            continue
+        middle = place + len(spec.shape)
+        end = middle + len(spec.stride)
+        inputs.append(TensorSpec(tuple(given[place:middle]), tuple(given[middle:end]), spec.dtype))
+        place = end
+    rest = iter(given[place:])
+    return OperatorCall(call.operator, tuple(inputs), {name: _with(value, rest) for name, value in call.attributes.items()})
 
 
 def check_form(first: OperatorCall | None, other: OperatorCall | None) -> None:
@@ -49,23 +66,13 @@ def check_form(first: OperatorCall | None, other: OperatorCall | None) -> None:
         raise NotAffineError(f"calls of {first.operator} differ in form")
 
 
-def _parts(call: OperatorCall) -> Iterator[object]:
-    for spec in call.inputs:
-        if spec is not None:
-            yield spec.shape
-            yield spec.stride
-    yield from call.attributes.values()
+def _numbers(value: object) -> Sequence[int]:
+    if isinstance(value, tuple):
+        return [number for item in value for number in _numbers(item)]
+    return (value,) if isinstance(value, int) and not isinstance(value, bool) else ()
 
 
-def _numbers(parts: Iterable[object]) -> Iterator[int]:
-    for part in parts:
-        if isinstance(part, tuple):
-            yield from _numbers(part)
-        elif isinstance(part, int) and not isinstance(part, bool):
-            yield part
-
-
-def _with(part: Any, numbers: Iterator[int]) -> Any:
-    if isinstance(part, tuple):  # mostly of whole numbers: shapes and strides, thousands of them
-        return tuple([next(numbers) if type(item) is int else _with(item, numbers) for item in part])
-    return next(numbers) if isinstance(part, int) and not isinstance(part, bool) else part
+def _with(value: Any, numbers: Iterator[int]) -> Any:
+    if isinstance(value, tuple):
+        return tuple([next(numbers) if type(item) is int else _with(item, numbers) for item in value])
+    return next(numbers) if isinstance(value, int) and not isinstance(value, bool) else value

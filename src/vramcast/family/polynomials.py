@@ -24,15 +24,18 @@ _LARGEST = float(2**62)
 """Beyond this, sums are not left to 64-bit integers."""
 _SPATIAL: dict[int, tuple[tuple[Exponents, ...], ...]] = {
     0: (((),),),
-    1: (((0,),), ((1,),), ((2,),), ((0,), (1,)), ((1,), (2,)), ((0,), (1,), (2,))),
+    1: (
+        ((0,),), ((1,),), ((2,),), ((4,),), ((0,), (1,)), ((0,), (2,)), ((1,), (2,)), ((2,), (4,)), ((0,), (1,), (2,)), ((0,), (2,), (4,)),
+        ((0,), (1,), (2,), (4,)),
+    ),
     2: (
         ((0, 0),), ((1, 1),), ((2, 2),), ((0, 0), (1, 1)), ((1, 1), (2, 2)), ((0, 0), (1, 1), (2, 2)), ((0, 0), (1, 0), (0, 1), (1, 1)),
         ((0, 0), (1, 0), (0, 1), (1, 1), (2, 2)),
     ),
 }  # fmt: skip
-"""How a byte count may follow the size, by the number of its variables: a sequence's length, or an image's height and width.
+"""How a byte count may follow the size, by the number of its variables: a sequence's length or a square's side, or an image's height and width.
 
-Feature maps go with the area; what is padded or cropped with height and width besides; attention with the square."""
+Feature maps go with the area; what is padded or cropped with height and width besides; attention with the square of area or length."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

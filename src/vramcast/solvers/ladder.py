@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vramcast.answer import Estimate
 from vramcast.errors import ForecastError
 from vramcast.family.piece import Point
-from vramcast.solvers.limits import Holds
+from vramcast.solvers.limits import Level, holds
 from vramcast.solvers.points import BATCH, Points
 from vramcast.solvers.search import largest
 
 NEIGHBOURS = 4
 """Values above a border that are tried: segments are rounded and blocks split, so more may need less."""
-_SCANNED = 48
+_SCANNED = 16
 """Batches between one that surely fits and the largest expected to that are tried one by one."""
 _TRIED = 4
 """Rungs from the bottom that are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guesses:
+    """Rungs from which to search."""
+
+    surely: int
+    expected: int
+    may: int
+
+    @classmethod
+    def all_at(cls, rung: int) -> Guesses:
+        """Return one guess for all."""
+        return cls(rung, rung, rung)
 
 
 @dataclass(slots=True)
@@ -28,11 +41,13 @@ class Ladder:
     unit: int
     most: int
     """Rungs."""
-    guess: int
+    guesses: Guesses
     start: int = 1
     """The lowest rung at which the program runs."""
     failures: dict[int, str] = field(default_factory=dict)
     """Rungs above it at which it does not, and why."""
+    notes: list[str] = field(default_factory=list)
+    """Which forecasts no family tells."""
 
     def value(self, rung: int) -> int:
         """Return the batch, side or length of a rung."""
@@ -44,9 +59,10 @@ class Ladder:
         Raises:
             ForecastError: the program does not run there.
         """
-        return self.points.estimate(self._point(rung))
+        return self.points.estimate(self.point(rung))
 
-    def _point(self, rung: int) -> Point:
+    def point(self, rung: int) -> Point:
+        """Return the point of a rung."""
         value, axes = self.value(rung), self.points.axes
         return (value,) if axes == BATCH else (self.points.workload.batch, *(value for _ in axes[1:]))
 
@@ -75,31 +91,29 @@ class Ladder:
                     raise
                 self.start += 1
 
-    def largest(self, holds: Holds, guess: int) -> int:
+    def largest(self, level: Level, guess: int) -> int:
         """Return the largest rung that holds, 0 for none; its neighbours above were tried."""
-        return largest(self._at(holds), guess, self.most, NEIGHBOURS)
+        return largest(lambda rung: self.holds(rung, level), max(guess, self.start), self.most, NEIGHBOURS)
 
-    def largest_below(self, ceiling: int, holds: Holds) -> int:
+    def largest_below(self, ceiling: int, level: Level, guess: int) -> int:
         """Return the largest rung up to a ceiling that holds; where forecasts cost little, the rungs beneath it are tried one by one."""
-        found = largest(self._at(holds), ceiling or self.start, ceiling or self.most, NEIGHBOURS)
-        if self.points.family is None:
+        found = largest(lambda rung: self.holds(rung, level), max(min(guess, ceiling), self.start), ceiling, NEIGHBOURS)
+        if self.points.family is None or self.points.axes != BATCH:
             return found
-        return next((rung for rung in range(min(ceiling, found + _SCANNED), found, -1) if self._at(holds)(rung)), found)
+        return next((rung for rung in range(min(ceiling, found + _SCANNED), found, -1) if self.holds(rung, level)), found)
 
-    def _at(self, holds: Holds) -> Callable[[int], bool]:
-        def holds_at(rung: int) -> bool:
-            if rung < self.start:
-                return False
-            try:
-                return holds(self.points, self._point(rung))
-            except ForecastError as error:
-                self.failures[self.value(rung)] = str(error)
-                return False
+    def holds(self, rung: int, level: Level) -> bool:
+        """Tell whether a rung fits; no rung below the first one does, nor any at which the program does not run."""
+        if rung < self.start:
+            return False
+        try:
+            return holds(self.points, self.point(rung), level)
+        except ForecastError as error:
+            self.failures[self.value(rung)] = str(error)
+            return False
 
-        return holds_at
-
-    def exceptions(self, holds: Holds, found: int) -> list[int]:
+    def exceptions(self, level: Level, found: int) -> list[int]:
         """Return the values near below a rung found at which it does not hold, of those looked at."""
         known = self.points.known()
         below = (rung for rung in range(max(found - _SCANNED, self.start), found) if self.value(rung) in known)
-        return [self.value(rung) for rung in below if not self._at(holds)(rung)]
+        return [self.value(rung) for rung in below if not self.holds(rung, level)]

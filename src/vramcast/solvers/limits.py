@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
 from vramcast.answer import Estimate
-from vramcast.calibration.interval import most_reserved
+from vramcast.calibration.interval import most_reserved, most_reserved_at_low_end
 from vramcast.family.piece import Point
 from vramcast.footprint import CaveatNote, DataSummary, GpuSummary, ModelSummary
+from vramcast.served import Served
 from vramcast.solvers.points import Points
 from vramcast.verdict import Verdict
 
@@ -83,32 +85,63 @@ def figures(value: int, estimate: Estimate) -> Figures:
     )  # fmt: skip
 
 
-Holds = Callable[[Points, Point], bool]
-"""What a search asks about a point. Raises what tracing the point does."""
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How sure it has to be that a value fits."""
+
+    could: Callable[[Served], bool]
+    """Whether what the program asks for allows it, with or without the scratch of kernels: no replay is needed."""
+    does: Callable[[Served], bool]
 
 
-def surely_fits(points: Points, point: Point) -> bool:
+def holds(points: Points, point: Point, level: Level) -> bool:
+    """Tell whether a point fits. Raises what tracing the point does."""
+    return level.could(points.bare(point)) and level.does(points.served(point))
+
+
+def _could_surely_fit(served: Served) -> bool:
+    return served.requested_bytes <= _most_for_all_of_the_range(served)
+
+
+def _surely_fits(served: Served) -> bool:
     """Whether the whole range lies within what the card has. Mostly what is asked for, or a part of a replay, tells that it does not."""
-    bare, usable = points.bare(point), _usable(points)
-    most = most_reserved(usable, bare.context, bare.nearest.distribution)
-    if bare.requested_bytes > most:
+    if not _could_surely_fit(served) or served.takes_more_than(_most_for_all_of_the_range(served)):
         return False
-    served = points.served(point)
-    if served.requested_bytes > most or served.takes_more_than(most):
-        return False
-    return bool(served.fits) and served.range[1] <= usable
+    return bool(served.fits) and served.range[1] <= _usable(served)
 
 
-def is_expected_to_fit(points: Points, point: Point) -> bool:
+def _could_fit(served: Served) -> bool:
+    return served.least_bytes + served.context.typical <= _usable(served)
+
+
+def _is_expected_to_fit(served: Served) -> bool:
     """Whether the forecast itself lies within what the card has."""
-    bare = points.bare(point)
-    return bare.least_bytes + bare.context.typical <= _usable(points) and bool(points.served(point).fits)
+    return bool(served.fits)
 
 
-def may_fit(points: Points, point: Point) -> bool:
-    """Whether any of the range lies within what the card has."""
-    return is_expected_to_fit(points, point) or points.served(point).range[0] <= _usable(points)
+def _could_partly_fit(served: Served) -> bool:
+    return _could_fit(served) or served.requested_bytes <= _most_for_any_of_the_range(served)
 
 
-def _usable(points: Points) -> int:
-    return points.card.usable_bytes if points.card else 0
+def _may_fit(served: Served) -> bool:
+    """Whether any of the range lies within what the card has; mostly a part of a replay tells that it does not."""
+    if served.takes_more_than(_most_for_any_of_the_range(served)):
+        return bool(served.fits)
+    return bool(served.fits) or served.range[0] <= _usable(served)
+
+
+def _most_for_all_of_the_range(served: Served) -> int:
+    return most_reserved(_usable(served), served.context, served.nearest.distribution)
+
+
+def _most_for_any_of_the_range(served: Served) -> int:
+    return most_reserved_at_low_end(_usable(served), served.context, served.nearest.distribution)
+
+
+SURELY = Level(_could_surely_fit, _surely_fits)
+EXPECTED = Level(_could_fit, _is_expected_to_fit)
+MAY = Level(_could_partly_fit, _may_fit)
+
+
+def _usable(served: Served) -> int:
+    return served.card.usable_bytes if served.card else 0

@@ -58,7 +58,7 @@ def trace_workload(model: Model, workload: Workload, capability: tuple[int, int]
     """
     _check_sizes(model, workload)
     try:
-        scaled = None if _is_cheap(model, workload) else _scaled(model, workload, capability, progress)
+        scaled = None if is_cheap(model, workload) else _scaled(model, workload, capability, progress)
         direct = trace_program if workload.new_tokens is None else trace_decoding
         trace = scaled or direct(model, workload, capability, progress)
     except ModelError as error:
@@ -83,7 +83,7 @@ def _check_sizes(model: Model, workload: Workload) -> None:
         raise TooLargeError(f"More than {LARGEST_TARGETS:,} objects per image are too many to be drawn.")
 
 
-def _is_cheap(model: Model, workload: Workload) -> bool:
+def is_cheap(model: Model, workload: Workload) -> bool:
     """Tell whether tracing costs no more for its batch."""
     if model.task not in TASKS_WITH_OBJECTS:
         return True
