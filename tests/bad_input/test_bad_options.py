@@ -59,8 +59,8 @@ def test_a_value_of_another_form_is_refused_with_the_option_and_what_is_legal(re
         (
             ["--train", "--habit", "epohc=loop"],
             "no habit is called 'epohc'. Closest: epoch. Legal: conversion, parameter_groups, epoch, half_validation_inputs, "
-            "validation_pad, kept_outputs, empties_cache, checkpoint_save, checkpoint_device, generation, logits, packed_bias, packed_input, assigner, "
-            "rotary.",
+            "validation_pad, kept_outputs, empties_cache, checkpoint_save, checkpoint_device, generation, logits, packed_bias, packed_input, "
+            "assigner, rotary.",
         ),
     ],
 )
