@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vramcast.errors import ForecastError, ModelError, UntraceableError, UsageError, VramcastError, WorkloadError
     from vramcast.family import TraceFamily, load_family, save_family
     from vramcast.gpu.spec import GpuSpec
+    from vramcast.lora_options import Lora
     from vramcast.pipeline import estimate, forecast
     from vramcast.snapshot import load_snapshot
     from vramcast.solvers.cards import CardVerdict, CardVerdicts, gpus_for
@@ -57,6 +58,7 @@ _HOMES = {
     "errors": ("ForecastError", "ModelError", "UntraceableError", "UsageError", "VramcastError", "WorkloadError"),
     "family": ("TraceFamily", "load_family", "save_family"),
     "gpu.spec": ("GpuSpec",),
+    "lora_options": ("Lora",),
     "pipeline": ("estimate", "forecast"),
     "snapshot": ("load_snapshot",),
     "solvers.cards": ("CardVerdict", "CardVerdicts", "gpus_for"),
@@ -91,6 +93,7 @@ __all__ = [
     "Fit",
     "ForecastError",
     "GpuSpec",
+    "Lora",
     "ModelComparison",
     "ModelError",
     "Sensitivity",

@@ -173,6 +173,21 @@ def test_layers_that_a_model_wants_in_fp32_are_not_packed_and_have_adapters_all_
     assert weights.count(32 * 64) == 2, "wi, in bytes"
 
 
+def test_experts_in_one_tensor_are_told_to_have_no_adapters(tmp_path: Path) -> None:
+    sizes = {
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+        "vocab_size": 100,
+    }
+    folder = peft_truth.folder_of({"model_type": "mixtral", "architectures": ["MixtralForCausalLM"], **sizes}, tmp_path)
+    trace = traced(Transformers().load(folder), Workload.train(lora={"rank": 1, "target": ["all-linear"]}, seq=8, steps=1))
+    assert trace.subject.trainable_parameters == 4 * (32 + 32), "queries, keys, values and outputs"
+    assert [caveat.message for caveat in trace.caveats if "target_parameters" in caveat.message]
+
+
 def test_packed_and_checkpointed_a_decoder_keeps_inputs_of_blocks_alone(tmp_path: Path) -> None:
     """QLoRA: what one more token leaves behind is the input of each block in fp32, what the last one gives, and what the head's loss keeps."""
     folder = peft_truth.folder_of(peft_truth.LLAMA, tmp_path)

@@ -28,7 +28,8 @@ def prepare(module: nn.Module, model: Model, workload: Workload, probe: Probe) -
     setting = setting_of(model, workload)
     convert(module, workload.precision)
     if workload.lora is not None:
-        attach_adapters(module, workload.lora, hold_base(module, workload))
+        for caveat in attach_adapters(module, workload.lora, hold_base(module, workload)):
+            probe.caveat(caveat)
     if workload.channels_last:
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train(workload.is_training)

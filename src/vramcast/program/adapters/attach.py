@@ -21,6 +21,9 @@ from vramcast.program.quantized.bitsandbytes_4bit import FourBitLayer
 from vramcast.program.quantized.packed_layer import PackedLayer
 from vramcast.workload import Workload
 
+_EXPERTS_DIMENSIONS = 3
+_EXPERTS = "Experts that lie in one tensor together are no linear layers, and have no adapters: peft's target_parameters is not modelled."
+
 
 def hold_base(module: nn.Module, workload: Workload) -> torch.dtype:
     """Convert the base to autocast's type, where the workload holds it in that; return the type that it is held in."""
@@ -31,10 +34,10 @@ def hold_base(module: nn.Module, workload: Workload) -> torch.dtype:
     return dtype
 
 
-def attach_adapters(module: nn.Module, lora: Lora, dtype: torch.dtype) -> None:
+def attach_adapters(module: nn.Module, lora: Lora, dtype: torch.dtype) -> tuple[str, ...]:
     """Freeze a module, put adapters beside the layers that are named, and copies in the place of modules that are trained in full.
 
-    `dtype`: the type the module is held in.
+    `dtype`: the type the module is held in. Returns what is not modelled, as caveats.
 
     Raises:
         WorkloadError: a name matches no layer or one of another kind, or a layer has no adapters of this kind.
@@ -48,6 +51,8 @@ def attach_adapters(module: nn.Module, lora: Lora, dtype: torch.dtype) -> None:
         module.set_submodule(name, made.train(module.training))
     for name, part in named(module, lora.save, "lora.save").items():
         module.set_submodule(name, SavedModule(part))
+    has_experts = any(parameter.dim() == _EXPERTS_DIMENSIONS and "expert" in name for name, parameter in module.named_parameters())
+    return (_EXPERTS,) if has_experts else ()
 
 
 def adapter_parameters(module: nn.Module) -> int:
