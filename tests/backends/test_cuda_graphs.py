@@ -67,6 +67,20 @@ def test_a_trace_is_parted_once() -> None:
     assert len(again) == len(captured.trace)
 
 
+def test_a_family_parts_pools_as_a_trace_does() -> None:
+    """`fit` tells batches from a family of traces; what it says of a batch is what `estimate` says of it."""
+
+    def asked(batch: int) -> Workload:
+        return Workload.train(inputs=[f"input={batch}x3x32x32:float32"], batch=batch, cuda_graphs=True)
+
+    net = nn.Sequential(nn.Conv2d(3, 32, 3), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 30 * 30, 10))
+    answer = vramcast.fit(net, asked(1), gpu="1GiB")
+    assert answer.told_by == "family"
+    for told in (answer.expected, answer.beyond):
+        assert told is not None
+        assert vramcast.estimate(net, asked(told.value), gpu="1GiB").peak.reserved_bytes == told.reserved_bytes
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [

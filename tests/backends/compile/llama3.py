@@ -35,12 +35,20 @@ class Norm(nn.Module):
         return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-5)).type_as(x) * self.weight
 
 
+class WideNorm(Norm):
+    """The same in fp32 to the end, as torch had it later, still without a kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = x.float()
+        return (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + 1e-5) * self.weight).type_as(x)
+
+
 class Layer(nn.Module):
     """Attention with rotary positions and shared keys, and a gated perceptron. Takes 1 x S x WIDTH."""
 
-    def __init__(self, positions: int) -> None:
+    def __init__(self, positions: int, norm: type[Norm]) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(Norm() for _ in range(2))
+        self.norms = nn.ModuleList(norm() for _ in range(2))
         self.query, self.out = (nn.Linear(WIDTH, WIDTH, bias=False) for _ in range(2))
         self.key, self.value = (nn.Linear(WIDTH, KEY_HEADS * HEAD, bias=False) for _ in range(2))
         self.gate, self.up = (nn.Linear(WIDTH, HIDDEN, bias=False) for _ in range(2))
@@ -73,10 +81,10 @@ def _repeated(x: Tensor) -> Tensor:
     return x[:, :, :, None].expand(batch, count, heads, HEADS // heads, size).reshape(batch, count, HEADS, size)
 
 
-def kept_by_a_layer(compiles: bool) -> int:
+def kept_by_a_layer(compiles: bool, norm: type[Norm] = Norm) -> int:
     """Return the bytes that one layer more keeps after the forward pass; layers are alike."""
     with torch.device("meta"):
-        layers = [Layer(TOKENS).to(torch.bfloat16) for _ in range(3)]
+        layers = [Layer(TOKENS, norm).to(torch.bfloat16) for _ in range(3)]
         for layer in layers:
             layer.turns = torch.empty(TOKENS, 64, dtype=torch.complex64)
     tracer = Tracer(HOPPER)
@@ -103,6 +111,6 @@ def live(tracer: Tracer) -> int:
 
 
 if __name__ == "__main__":
-    for name, compiles in (("eager", False), ("compiled", True)):
-        kept = kept_by_a_layer(compiles) - INPUT
+    for name, compiles, norm in (("eager", False, Norm), ("eager, norms in fp32 to the end", False, WideNorm), ("compiled", True, Norm)):
+        kept = kept_by_a_layer(compiles, norm) - INPUT
         print(f"{name}: {LAYERS * kept / GIB:.2f} GiB of {LAYERS} layers, {LAYERS // 2 * kept / GIB:.2f} GiB of {LAYERS // 2}, beyond their inputs")
