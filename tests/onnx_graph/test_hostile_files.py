@@ -124,6 +124,26 @@ def test_a_tensor_made_twice(tmp_path: Path) -> None:
     refused(saved(tmp_path, graph([node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["y"])], [info("x", [3])], [info("y", None)])), "'y' twice")
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda x, y: graph([node("Add", ["x", "nowhere"], ["y"])], [x], [y]), "reads the tensor 'nowhere', which nothing makes"),
+        (lambda x, y: graph([node("Add", ["x", "x"], ["y"])], [x, info("x", [2, 4])], [y]), "declares the input 'x' twice"),
+        (lambda x, y: graph([node("Add", ["x", "w"], ["y"])], [x], [y], [weight("w", 4), weight("w", 1, 4)]), "stores the tensor 'w' twice"),
+        (
+            lambda x, y: graph(
+                [node("If", ["k"], ["y"], then_branch=graph([node("Add", ["x", "z"], ["o"])], [], [info("o", [1, 4])]),
+                      else_branch=graph([node("Relu", ["x"], ["o"])], [], [info("o", [1, 4])]))],
+                [x, info("k", [], BOOL)], [y],
+            ),
+            "reads the tensor 'z', which nothing makes",
+        ),
+    ],
+)  # fmt: skip
+def test_names_that_stand_for_nothing_or_for_two_tensors(tmp_path: Path, made: Callable[..., onnx.GraphProto], told: str) -> None:
+    refused(saved(tmp_path, made(info("x", [1, 4]), info("y", [1, 4]))), told)
+
+
 def test_functions_that_call_themselves(tmp_path: Path) -> None:
     opset = [helper.make_opsetid("", 21), helper.make_opsetid("d", 1)]
     loops = [helper.make_function("d", name, ["a"], ["b"], [node(other, ["a"], ["b"], domain="d")], opset) for name, other in ("FG", "GF")]

@@ -16,6 +16,7 @@ from torch import nn
 
 from vramcast.backends import registry as backends
 from vramcast.backends.graphs import graph_of
+from vramcast.backends.graphs.ultralytics_model import prepare_for_export
 from vramcast.errors import InvalidFileError, ModelError, WorkloadError
 from vramcast.operator_graph import GraphSizes, OperatorGraph
 from vramcast.sources import registry
@@ -60,6 +61,19 @@ def test_both_routes_agree(tmp_path: Path, name: str, external: bool) -> None:
     assert [(node.operator, node.module) for node in read.nodes] == [(node.operator, node.module) for node in direct.nodes]
     assert {value.shape for value in read.tensors.values()} == {value.shape for value in direct.tensors.values()}
     assert not read.caveats
+
+
+def test_both_routes_agree_on_a_detector(tmp_path: Path) -> None:
+    """YOLO11n with weights, fused and set up as ultralytics' own exporter does."""
+    model = registry.find("yolo11n")
+    direct = graph_of(model, Workload.infer(batch=2, image=64), quiet)
+    module: Any = trained(model.build(None))
+    module.fuse(verbose=False)
+    prepare_for_export(module, (64, 64))
+    path = written(module, tmp_path / "model.onnx", (torch.zeros(2, 3, 64, 64),))
+    read = graph_of(registry.find(str(path)), Workload.infer(batch=2, backend="tensorrt"), quiet)
+    assert weights(read) == weights(direct)
+    assert [(node.operator, node.module) for node in read.nodes] == [(node.operator, node.module) for node in direct.nodes]
 
 
 class Headed(nn.Module):

@@ -50,13 +50,25 @@ def read_model(path: Path) -> ir.Model:
     return model
 
 
-def _check_names(graph: onnx.GraphProto) -> None:
-    if not graph.node or not graph.output:
+def _check_names(graph: onnx.GraphProto, around: frozenset[str] = frozenset()) -> None:
+    """Refuse names that stand for two tensors, and tensors that nobody makes; `around`: what a subgraph sees of the graphs it lies in."""
+    if not around and not (graph.node and graph.output):
         raise InvalidFileError("has no operators, or no outputs")
-    made = Counter(name for node in graph.node for name in node.output if name)
-    twice = next((name for name, count in made.items() if count > 1), None)
-    if twice is not None:
-        raise InvalidFileError(f"makes the tensor {twice!r} twice")
+    stored = [*(tensor.name for tensor in graph.initializer), *(tensor.values.name for tensor in graph.sparse_initializer)]
+    made = [name for node in graph.node for name in node.output if name]
+    inputs = [value.name for value in graph.input]
+    for kind, names in (("makes the tensor", made), ("stores the tensor", stored), ("declares the input", inputs)):
+        twice = next((name for name, count in Counter(names).items() if count > 1), None)
+        if twice is not None:
+            raise InvalidFileError(f"{kind} {twice!r} twice")
+    known = around.union(inputs, stored, made)
+    for node in graph.node:
+        unknown = next((name for name in node.input if name and name not in known), None)
+        if unknown is not None:
+            raise InvalidFileError(f"reads the tensor {unknown!r}, which nothing makes")
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _check_names(inner, known)
 
 
 def _check_functions(model: ir.Model) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from vramcast import Workload
@@ -171,6 +173,14 @@ def test_a_selection_of_many_values_sorts_beside_its_row(chosen: int, scratch: i
     trace, _ = replayed(OnnxRuntimeOptions(), selecting)
 
     assert trace.sizes[trace.components == Component.WORKSPACE].tolist() == [scratch] * (2 if scratch else 0)
+
+
+@pytest.mark.parametrize(("axis", "opset", "copies"), [(1, 21, 2), (-1, 21, 0), (2, 21, 0), (1, 12, 0)])
+def test_a_softmax_over_another_than_the_last_dimension_transposes(axis: int, opset: int, copies: int) -> None:
+    softmax = replace(graph(node("Softmax", "x", "y", axis=axis), shapes=dict.fromkeys("xy", (2, 16, 8192))), opset=opset)
+    trace, _ = replayed(OnnxRuntimeOptions(), softmax, runs=1)
+
+    assert trace.sizes[trace.components == Component.WORKSPACE].sum() == copies * MIB
 
 
 def test_shapes_are_computed_on_the_host() -> None:

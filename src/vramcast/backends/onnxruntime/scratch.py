@@ -9,6 +9,8 @@
   documentation, `cublasSetWorkspace`, as quoted in pytorch pull request 120925). Newer architectures are taken to be as Hopper is.
 - `TopK` of up to 4,096 sorted values keeps what it needs in shared memory; of more, two arrays of keys and two of indices, of one row (`TopKImpl`,
   core/providers/cuda/math/topk_impl.cuh, commit 050b983). What CUB's radix sort takes beside them, and builds that split long rows, is not counted.
+- `Softmax` and `LogSoftmax` over another than the last dimension (opset 13 and later) work on a transposed copy of the input, and write another
+  that is transposed back (`Softmax::ComputeInternal`, core/providers/cuda/math/softmax.cc).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from vramcast.backends.interface import Capability
 from vramcast.onnxruntime_options import OnnxRuntimeOptions
 from vramcast.operator_graph import GraphNode, GraphTensor
 from vramcast.trace import OperatorCall, TensorSpec
-from vramcast.units import MIB
+from vramcast.units import MIB, round_up
 from vramcast.workspace.convolution_shape import Convolution, Direction, of_forward
 from vramcast.workspace.cudnn_convolution import ConvolutionRule
 from vramcast.workspace.scratch import Site
@@ -30,22 +32,28 @@ ALGO_SEARCH_WORKSPACE = 32 * MIB
 _CONVOLUTIONS = frozenset({"Conv", "FusedConv", "NhwcConv", "ConvTranspose"})
 PRODUCTS = frozenset({"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "Attention", "MultiHeadAttention", "Einsum"})
 _LARGE_SINCE, _LARGE, _SMALL = 9, 32 * MIB, 4 * MIB
+_SOFTMAX_OF_ONE_DIMENSION = 13
+"""Opset; before, it works on all dimensions from its axis on."""
 _MOST_IN_SHARED_MEMORY, _INDEX = 16 * 256, 8
 """Values that a block of 256 threads sorts; bytes of an index."""
+_ALIGNMENT = 256
 _RULE = ConvolutionRule()
 
 
 class KernelScratch:
     """Scratch on one architecture, under one session's options."""
 
-    def __init__(self, capability: Capability, options: OnnxRuntimeOptions, *, allows_tf32: bool) -> None:
+    def __init__(self, capability: Capability, options: OnnxRuntimeOptions, *, allows_tf32: bool, opset: int) -> None:
         self._site = Site(Stack(compute_capability=capability, allow_tf32=allows_tf32), is_backward=False, free_bytes=Stack().device_memory)
         self._options = options
+        self._transposes = opset >= _SOFTMAX_OF_ONE_DIMENSION
 
     def workspace(self, node: GraphNode, tensors: Mapping[str, GraphTensor]) -> int:
         """Return what a kernel takes while it runs."""
         if node.operator == "TopK":
             return _selection(node, tensors)
+        if node.operator in ("Softmax", "LogSoftmax"):
+            return _transposed(node, tensors) if self._transposes else 0
         found = _convolution(node, tensors)
         if found is None:
             return 0
@@ -79,6 +87,12 @@ def _selection(node: GraphNode, tensors: Mapping[str, GraphTensor]) -> int:
     axis = _number(node, "axis", -1) % len(source.shape)
     row = source.shape[axis]
     return 2 * row * (source.size // max(source.elements, 1) + _INDEX) if values.shape[axis] > _MOST_IN_SHARED_MEMORY else 0
+
+
+def _transposed(node: GraphNode, tensors: Mapping[str, GraphTensor]) -> int:
+    source = tensors[node.inputs[0]]
+    rank = len(source.shape)
+    return 2 * round_up(source.size, _ALIGNMENT) if rank and _number(node, "axis", -1) % rank != rank - 1 else 0
 
 
 def _convolution(node: GraphNode, tensors: Mapping[str, GraphTensor]) -> Convolution | None:

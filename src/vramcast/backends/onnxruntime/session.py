@@ -67,7 +67,7 @@ def make_session(graph: OperatorGraph, options: OnnxRuntimeOptions, kernels: Ker
 
 def record(session: Session, runs: int, capability: Capability, *, allows_tf32: bool) -> Recorder:
     """Write down what the session asks for: at loading, and in so many runs."""
-    life = _Life(session, KernelScratch(capability, session.options, allows_tf32=allows_tf32))
+    life = _Life(session, KernelScratch(capability, session.options, allows_tf32=allows_tf32, opset=session.graph.opset))
     life.load()
     for number in range(runs):
         life.run(number)
