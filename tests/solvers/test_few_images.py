@@ -15,7 +15,7 @@ MODEL = find_model("ultralytics:yolo11n")
 WORKLOAD = Workload.train(batch=9, steps=1, targets=3, precision="amp-fp16", image=96)
 
 
-@pytest.fixture()
+@pytest.fixture
 def few_are_cheaper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batching, "LARGEST_DIRECT", 0)
 
