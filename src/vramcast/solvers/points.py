@@ -35,14 +35,18 @@ class Family(Protocol):
     """What tells the traces of points from a few of them: a `TraceFamily`, or several that share their small traces."""
 
     @property
-    def pieces(self) -> tuple[Piece, ...]: ...
+    def pieces(self) -> tuple[Piece, ...]:
+        """Those that are known so far."""
 
     @property
-    def notes(self) -> tuple[str, ...]: ...
+    def notes(self) -> tuple[str, ...]:
+        """Where it is split, and what it leaves to traces."""
 
-    def piece_at(self, point: Point) -> Piece | None: ...
+    def piece_at(self, point: Point) -> Piece | None:
+        """Return the piece a point lies in; None where it has to be traced itself."""
 
-    def at(self, point: Point) -> Trace | None: ...
+    def at(self, point: Point) -> Trace | None:
+        """Return the trace of a point; None where it has to be traced itself."""
 
 
 def find_model(model: str | nn.Module | Callable[[], nn.Module]) -> Model:
