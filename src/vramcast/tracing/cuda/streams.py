@@ -58,12 +58,22 @@ class Stream(Idle):
         return hash(self.cuda_stream)
 
 
+class StreamContext:
+    """`with torch.cuda.stream(...)`; None leaves the current stream as it is."""
+
+    def __init__(self, stream: Stream | None = None) -> None:
+        self._entered: Stream | Idle = Idle() if stream is None else stream
+
+    def __enter__(self) -> None:
+        self._entered.__enter__()
+
+    def __exit__(self, *exception: object) -> None:
+        self._entered.__exit__(*exception)
+
+
 def streams_of(recorder: Recorder) -> list[tuple[str, Any]]:
     """Return what `torch.cuda` offers of streams, by name, as it is to answer while the recorder listens."""
     own: type[Stream] = type("Stream", (Stream,), {"recorder": recorder, "made": 0})
-
-    def entered(stream: Stream | None) -> Stream | Idle:
-        return Idle() if stream is None else stream
 
     def set_current(stream: Stream | None) -> None:
         if stream is not None:
@@ -73,8 +83,8 @@ def streams_of(recorder: Recorder) -> list[tuple[str, Any]]:
         ("Stream", own),
         ("Event", type("Event", (Idle,), {})),
         ("device", type("device", (Idle,), {})),
-        ("stream", entered),
-        ("StreamContext", entered),
+        ("stream", StreamContext),  # a class: code asks what is an instance of it
+        ("StreamContext", StreamContext),
         ("set_stream", set_current),
         ("current_stream", lambda device=None: own(number=recorder.stream)),
         ("default_stream", lambda device=None: own(number=0)),
