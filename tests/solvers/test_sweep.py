@@ -181,6 +181,23 @@ def test_drawings_are_made(image: tuple[int, ...], ending: str, tmp_path: Path) 
     assert content.startswith(b"<?xml" if ending == "svg" else b"\x89PNG")
 
 
+def test_a_legend_says_what_a_line_parts_or_that_there_is_none(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    from vramcast.solvers.sweep.plots import draw
+
+    def legend(largest: int) -> str:
+        records = [
+            Record(axes={"batch": batch, "image": side}, device_bytes=2**30, fits=batch * side <= largest, components={})
+            for batch in (1, 2) for side in (64, 96)
+        ]  # fmt: skip
+        draw(records, tmp_path / "plot.svg", [find("t4")])
+        return (tmp_path / "plot.svg").read_text()
+
+    assert "below and left of this line" in legend(100)
+    assert "every point fits" in legend(1000)
+    assert "no point fits" in legend(1)
+
+
 def test_more_axes_than_a_drawing_has_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     from vramcast.reports.drawing import check_drawing

@@ -77,14 +77,30 @@ def _heat_map(canvas: Axes, records: Sequence[Record], cards: Sequence[GpuSpec])
     canvas.figure.colorbar(mesh, ax=canvas, label=f"process (GiB){f' on {cards[0].name}' if len(cards) > 1 else ''}")
     for (name, found), (colour, dashes) in zip(by_card.items(), _BORDERS * -(-len(by_card) // len(_BORDERS))):
         fits = _laid_out(found, batches, sides, size, lambda record: None if record.fits is None else float(record.fits))
-        if min(fits.shape) > 1 and np.nanmin(fits, initial=1) < np.nanmax(fits, initial=0):
+        has_border = min(fits.shape) > 1 and np.nanmin(fits, initial=1) < np.nanmax(fits, initial=0)
+        if has_border:
             canvas.contour(batches, sides, fits, levels=[0.5], colors=[colour], linestyles=[dashes], linewidths=2)
         label = name or (cards[0].name if cards else None)
         if label is not None:
-            canvas.plot([], [], color=colour, linestyle=dashes, linewidth=2, label=f"fits on {label}: below and left of this line")
-    canvas.set(xlabel=_LABELS["batch"], ylabel=_LABELS[size])
+            canvas.plot([], [], color=colour, linestyle=dashes if has_border else "none", linewidth=2, label=_border_label(label, fits))
+    canvas.set(xlabel=_LABELS["batch"], ylabel=_LABELS[size], xticks=_some(batches), yticks=_some(sides))
     if cards:
-        canvas.legend(loc="upper right", facecolor="#808080", fontsize="small")
+        canvas.figure.legend(loc="outside upper left", facecolor="#808080", fontsize="small")  # off the map: the corner it would hide is the full one
+
+
+def _border_label(card: str, fits: Any) -> str:
+    """Say what a card's line parts; `fits`: sides x batches of 0, 1 and not a number."""
+    known = fits[~np.isnan(fits)]
+    if not len(known):
+        return f"{card}: no forecast"
+    if known.min() == known.max():
+        return f"{card}: every point fits" if known[0] else f"{card}: no point fits"
+    return f"fits on {card}: below and left of this line"
+
+
+def _some(values: list[Any]) -> list[Any]:
+    """Return at most a dozen of the values that were swept, to stand beside an axis."""
+    return values[:: -(-len(values) // 12)]
 
 
 def _laid_out(records: Sequence[Record], batches: list[Any], sides: list[Any], size: str, value: Callable[[Record], float | None]) -> Any:
