@@ -22,7 +22,7 @@ def _frozen(situation: Situation) -> tuple[Change, ...] | str:
     if workload.freeze or workload.lora is not None:
         return "parameters are frozen already"
     if model.task in ("causal-lm", "masked-lm", "seq2seq-lm"):
-        return "a language model shares its embeddings with its head"
+        return "of a language model adapters are trained while all else is frozen: see LoRA"
     from vramcast.sources.building import build_on_meta  # torch
 
     patterns = backbone_of(build_on_meta(model, workload.classes))
