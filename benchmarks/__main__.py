@@ -87,7 +87,7 @@ def _cell(seconds: float | None, peak: int | None, base: float | None) -> str:
 
 _HEAD = """# Speed and memory of forecasts
 
-Figures of `python -m benchmarks`, each in a process of its own, on a machine with two cores that did other work at the same time.
+Figures of `python -m benchmarks`, each in a process of its own, on a machine with two cores.
 
 ## Beside other tools
 

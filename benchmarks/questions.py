@@ -165,7 +165,7 @@ def _seconds(work: Callable[[], object], clock: Callable[[], float]) -> float:
 _HEAD = """# How fast questions are answered
 
 One run of `python -m benchmarks.questions`: ResNet-50 in fp32 training with AdamW, two steps, for an RTX 4090; medians of three runs where
-a figure is short, on two cores that other work was using too. MemTracker counts live tensors, so its batch leaves out what the
+a figure is short, on two cores. MemTracker counts live tensors, so its batch leaves out what the
 allocator rounds, workspaces and the CUDA context.
 
 """

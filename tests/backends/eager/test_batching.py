@@ -117,3 +117,18 @@ def test_the_lower_bound_holds_weights_and_one_batch() -> None:
     assert held == {Component.WEIGHTS: 2 * trace.subject.parameters, Component.INPUTS: 10 * 3 * 224 * 224 * 2}
     assert "lower bound" in trace.caveats[0].message
     assert "Too many." in trace.caveats[0].message
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"weights": "int8"}, {"weights": "int4-nf4", "precision": "bf16", "lora": {"rank": 4}},
+     {"precision": "amp-bf16", "lora": {"rank": 4, "base": "autocast"}}],
+)  # fmt: skip
+def test_the_lower_bound_counts_weights_as_a_trace_holds_them(fields: dict[str, Any], tmp_path: Path) -> None:
+    config = {"model_type": "llama", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 100}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": ["LlamaForCausalLM"]}))
+    name, workload = f"transformers:{tmp_path}", Workload.train(seq=8, steps=1, **fields)
+    bound, whole = trace_lower_bound(registry.find(name), workload, TooLargeError("Too many.")), traced(name, workload)
+    (counted,) = bound.sizes[bound.components == Component.WEIGHTS]
+    assert counted == whole.sizes[whole.components == Component.WEIGHTS].sum()
+    assert bound.subject.trainable_parameters == whole.subject.trainable_parameters

@@ -6,11 +6,13 @@ import math
 import re
 
 import numpy as np
+from torch import nn
 
 from vramcast.errors import TooLargeError
-from vramcast.program.adapters import attach_adapters
-from vramcast.program.precision import module_dtype
+from vramcast.program.adapters import attach_adapters, hold_base
+from vramcast.program.precision import convert
 from vramcast.program.program import setting_of
+from vramcast.program.quantized import pack_weights
 from vramcast.program.tasks.language import sequence_length
 from vramcast.sources.building import build_on_meta
 from vramcast.sources.interface import Model
@@ -39,13 +41,10 @@ def trace_lower_bound(model: Model, workload: Workload, reason: TooLargeError) -
 
     Raises:
         ModelError: the model cannot be built.
+        WorkloadError: weights or adapters do not go with it.
     """
-    module = build_on_meta(model, workload.classes)
-    if workload.lora is not None:
-        attach_adapters(module, workload.lora, module_dtype(workload.precision))
-    parameters = list(module.parameters())
-    itemsize = _itemsize(workload.module_dtype)
-    weights = sum(parameter.numel() * min(itemsize, parameter.itemsize) for parameter in parameters)
+    parameters = list(_as_held(model, workload).parameters())
+    weights = sum(parameter.nbytes for parameter in parameters)
     held = {Component.WEIGHTS: weights, Component.INPUTS: input_bytes(model, workload)}
     sizes = {component: min(size, LARGEST_BLOCK) for component, size in held.items() if size}
     order, zeros = np.arange(len(sizes), dtype=np.int64), np.zeros(len(sizes), np.int64)
@@ -59,6 +58,16 @@ def trace_lower_bound(model: Model, workload: Workload, reason: TooLargeError) -
         operation_operators=zeros, operation_modules=zeros, operation_phases=zeros,
         operators=("aten::empty",), modules=("",), phases=(Phase("staging", 0),), caveats=(_caveat(held, reason),),
     )  # fmt: skip
+
+
+def _as_held(model: Model, workload: Workload) -> nn.Module:
+    """Return the module with its weights packed and converted as the workload says, and adapters beside them."""
+    module = build_on_meta(model, workload.classes)
+    pack_weights(module, workload, model)
+    convert(module, workload.precision)
+    if workload.lora is not None:
+        attach_adapters(module, workload.lora, hold_base(module, workload))
+    return module
 
 
 def _caveat(held: dict[Component, int], reason: TooLargeError) -> Caveat:
