@@ -301,3 +301,10 @@ def test_operators_that_do_not_go_with_their_inputs(tmp_path: Path, broken: Call
     except VramcastError:
         return
     assert found.tensors["y"].elements or found.caveats
+
+
+@pytest.mark.parametrize("note", ["[" * 30_000, "[" + "1," * 15_000 + "]", "__import__('os').abort()", "['"])
+def test_notes_that_are_no_names_of_modules(note: str, tmp_path: Path) -> None:
+    noted = relu()
+    noted.node[0].metadata_props.add(key="pkg.torch.onnx.name_scopes", value=note)
+    assert [one.module for one in read_graph(saved(tmp_path, noted), GraphSizes(1)).nodes] == [""]

@@ -8,13 +8,14 @@ attribute. So each path is put together from the one around it.
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Collection, Iterable, Sequence
 
 import onnx_ir as ir
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
+_NAME = re.compile(r"'([^']*)'")
+"""One of the names in a note, which is a list as Python prints it."""
 _WITH_FOLDED_NORM = frozenset({"Conv", "ConvTranspose", "Gemm"})
 """Operators that take batch normalisation in (onnxscript 0.7, `rewriter/rules/common/_fuse_batchnorm.py`); the notes left are those of the norm."""
 _SLICE = re.compile(r"\.slice\((?:None|(\d+)), [^()]*\)\.(\d+)")
@@ -45,11 +46,8 @@ def _scopes(node: ir.Node) -> list[str] | None:
     name = node.name or ""
     if name.startswith("/"):
         return name.split("/")[1:-1]
-    try:
-        scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, ""))
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return [str(scope) for scope in scopes[:-1] if scope] if isinstance(scopes, list) else None
+    scopes = _NAME.findall(node.metadata_props.get(_SCOPES, ""))
+    return [scope for scope in scopes[:-1] if scope] if scopes else None
 
 
 def _joined(scopes: Iterable[str], modules: Collection[str]) -> str:
